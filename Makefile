@@ -1,0 +1,117 @@
+# make demo   the whole flow on an emulated s390x host, printed so that one can follow it
+# make test   every check; make test-fast and make lint are for daily work
+# make help   all targets
+
+SHELL := /bin/bash -euo pipefail
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+STAMPS := build/stamps
+PYTHON ?= /usr/bin/python3
+COLLECTION := build/collections/ansible_collections/zkvm/vfio_ccw
+
+export PATH := $(BIN):$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
+export ANSIBLE_HOME := $(CURDIR)/build/ansible
+export PYTHONDONTWRITEBYTECODE := 1
+
+EMULATOR_SOURCES := $(shell find emulator -type f \( -name '*.[ch]' -o -name '*.py' -o -name '*.yml' -o -name 'meson.build' -o -name 'pyproject.toml' \) -not -path 'emulator/tests/*')
+PY_SOURCES := plugins emulator/src emulator/tests tests
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+# --- set-up -------------------------------------------------------------------------------------------------------
+
+$(STAMPS):
+	@mkdir -p $@
+
+$(STAMPS)/venv: requirements/dev.txt | $(STAMPS)
+	@.ci/system-packages
+	@echo "Making the virtual environment $(VENV) (half a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@touch $@
+
+$(STAMPS)/emulator: $(STAMPS)/venv $(EMULATOR_SOURCES)
+	@echo "Building the emulator"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall ./emulator
+	@touch $@
+
+$(STAMPS)/collection: | $(STAMPS)
+	@mkdir -p $(dir $(COLLECTION)) && ln -sfn $(CURDIR) $(COLLECTION)
+	@touch $@
+
+.PHONY: setup
+setup: $(STAMPS)/emulator $(STAMPS)/collection ## virtual environment, Debian packages, the compiled core
+	@.ci/system-packages
+
+.PHONY: setup-tests
+setup-tests: setup
+	@.ci/system-packages tests
+
+# --- for users ----------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: setup ## a DASD goes from the host into a guest and back, on an emulated s390x host
+	@tests/demo/run
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: setup-tests lint unit fidelity integration molecule sanity ## everything, as CI runs it
+	@echo "make test: all passed"
+
+.PHONY: test-fast
+test-fast: setup lint unit ## for daily work: under a minute
+
+.PHONY: unit
+unit: setup-tests ## unit tests of the collection and of the emulator
+	@$(BIN)/pytest -q tests/unit emulator/tests
+
+.PHONY: fidelity
+fidelity: setup-tests ## the emulated host against what a real kernel and the real tools answered
+	@$(BIN)/pytest -q tests/fidelity
+
+.PHONY: integration
+integration: setup-tests ## playbooks against labs: bad input, connection, isolation
+	@$(BIN)/pytest -q tests/integration
+
+.PHONY: molecule
+molecule: setup-tests ## the molecule scenario
+	@cd extensions && $(BIN)/molecule test --all
+
+.PHONY: sanity
+sanity: setup-tests ## ansible-test sanity
+	@.ci/sanity
+
+.PHONY: lint
+lint: setup ## ruff, mypy, yamllint, ansible-lint (production profile)
+	@$(BIN)/ruff check $(PY_SOURCES)
+	@$(BIN)/ruff format --check $(PY_SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/yamllint --strict .
+	@$(BIN)/ansible-lint --strict
+
+.PHONY: format
+format: setup ## let ruff write the code's layout
+	@$(BIN)/ruff check --fix $(PY_SOURCES)
+	@$(BIN)/ruff format $(PY_SOURCES)
+
+.PHONY: bench
+bench:
+	@echo "make bench is not built yet: nothing here has been measured" >&2; exit 1
+
+.PHONY: requirements
+requirements: ## resolve requirements/dev.in anew and pin it
+	@rm -rf build/requirements && $(PYTHON) -m venv build/requirements
+	@build/requirements/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.in
+	@{ echo "# Made from dev.in by 'make requirements'. Do not edit."; build/requirements/bin/python -m pip freeze --exclude setuptools; } > requirements/dev.txt
+
+.PHONY: clean
+clean: ## remove what was built (labs that run are ended first)
+	@[ ! -x $(BIN)/ccwemu ] || $(BIN)/ccwemu down --all || true
+	@rm -rf build $(VENV)

@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run tasks inside a node (a host or a guest) of a ccwemu lab."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: ccwemu
+short_description: Run tasks in an emulated s390x host or guest of a ccwemu lab
+version_added: 0.1.0
+author: The zkvm.vfio_ccw maintainers (@zkvm)
+description:
+  - Runs commands and copies files in a node of a lab that C(ccwemu up) has started, by entering the node's namespaces.
+  - Works for the user who started the lab, root or not; nothing needs to be installed in the node but Python.
+requirements:
+  - nsenter (util-linux) on the controller
+options:
+  remote_addr:
+    description: Name of the node in the lab.
+    type: str
+    default: inventory_hostname
+    vars:
+      - name: inventory_hostname
+      - name: ansible_host
+      - name: ansible_ccwemu_node
+  lab:
+    description: Name of the lab.
+    type: str
+    required: true
+    vars:
+      - name: ansible_ccwemu_lab
+    env:
+      - name: CCWEMU_LAB
+  home:
+    description:
+      - Directory under which labs are kept, the same as in the environment of C(ccwemu up).
+      - Default is C(ccwemu) below C($XDG_STATE_HOME), which is C(~/.local/state) when unset.
+    type: path
+    vars:
+      - name: ansible_ccwemu_home
+    env:
+      - name: CCWEMU_HOME
+  nsenter:
+    description: The nsenter command of the controller.
+    type: str
+    default: nsenter
+    vars:
+      - name: ansible_ccwemu_nsenter
+extends_documentation_fragment:
+  - ansible.builtin.connection_pipelining
+"""
+
+import os
+import shutil
+import subprocess
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
+from ansible.plugins.connection import ConnectionBase
+from ansible.utils.display import Display
+from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._ccwemu import LabStateError, is_running, read_nodes
+
+display = Display()
+
+NAMESPACES = ("--user", "--mount", "--pid", "--uts", "--ipc", "--net")
+NODE_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LANG": "C.UTF-8",
+    "SYSTEMD_DEVICE_VERIFY_SYSFS": "0",
+}
+COPY_BLOCK = "65536"
+
+
+class Connection(ConnectionBase):
+    """Connection to a node of a ccwemu lab."""
+
+    transport = "zkvm.vfio_ccw.ccwemu"
+    has_pipelining = True
+    default_user = "root"
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._enter = None
+
+    def _connect(self):
+        if self._connected:
+            return self
+        node = self._find_node()
+        nsenter = shutil.which(self.get_option("nsenter"))
+        if nsenter is None:
+            raise AnsibleError(
+                f"command {self.get_option('nsenter')!r} not found on the controller; install util-linux"
+            )
+        self._enter = [nsenter, "--target", str(node["pid"]), *NAMESPACES, "--preserve-credentials", "--wd=/", "--"]
+        self._connected = True
+        return self
+
+    def _find_node(self):
+        lab, name = self.get_option("lab"), self.get_option("remote_addr")
+        try:
+            nodes = read_nodes(self.get_option("home"), lab)
+        except LabStateError as exc:
+            raise AnsibleConnectionFailure(f"{name}: {exc}") from exc
+        if name not in nodes:
+            raise AnsibleConnectionFailure(
+                f"{name}: lab {lab!r} has no such node; it has: {', '.join(sorted(nodes)) or 'none'}"
+            )
+        node = nodes[name]
+        if not is_running(node):
+            raise AnsibleConnectionFailure(f"{name}: {self._why_down(lab, node)}")
+        return node
+
+    @staticmethod
+    def _why_down(lab, node):
+        if node.get("role") == "guest":
+            return (
+                f"the guest is not running in lab {lab!r}; start it on its host {node.get('host')} "
+                "(module zkvm.vfio_ccw.qemu_guest, state: started)"
+            )
+        return f"lab {lab!r} is dead (its process {node.get('pid')} is gone); run: ccwemu down {lab}; ccwemu up LAB.yml"
+
+    def _run(self, argv, **kwargs):
+        self._connect()
+        display.vvv(f"EXEC {argv!r}", host=self.get_option("remote_addr"))
+        return subprocess.run(
+            [*self._enter, *argv], env=NODE_ENVIRONMENT, stderr=subprocess.PIPE, check=False, **kwargs
+        )
+
+    def exec_command(self, cmd, in_data=None, sudoable=True):
+        super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
+        done = self._run(["/bin/sh", "-c", cmd], input=in_data or b"", stdout=subprocess.PIPE)
+        return done.returncode, done.stdout, done.stderr
+
+    def put_file(self, in_path, out_path):
+        super().put_file(in_path, out_path)
+        if not os.path.exists(in_path):
+            raise AnsibleFileNotFound(f"file or module does not exist: {in_path}")
+        with open(in_path, "rb") as source:
+            done = self._run(
+                ["dd", f"of={out_path}", f"bs={COPY_BLOCK}", "status=none"], stdin=source, stdout=subprocess.DEVNULL
+            )
+        if done.returncode != 0:
+            raise AnsibleError(f"cannot copy {in_path} to {out_path}: {done.stderr.decode(errors='replace').strip()}")
+
+    def fetch_file(self, in_path, out_path):
+        super().fetch_file(in_path, out_path)
+        with open(out_path, "wb") as target:
+            done = self._run(
+                ["dd", f"if={in_path}", f"bs={COPY_BLOCK}", "status=none"], stdin=subprocess.DEVNULL, stdout=target
+            )
+        if done.returncode != 0:
+            raise AnsibleError(f"cannot fetch {in_path} to {out_path}: {done.stderr.decode(errors='replace').strip()}")
+
+    def close(self):
+        self._connected = False
+        self._enter = None

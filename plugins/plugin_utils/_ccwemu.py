@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state file of a ccwemu lab: what the connection and the inventory know of the emulator.
+
+Note that this is only for use by this collection; it may change without notice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+
+class LabStateError(Exception):
+    """The lab is not running, or its state file cannot be used; the text says which and what to do."""
+
+
+def labs_directory(home):
+    """The directory under which labs are kept: what was asked for, else where ccwemu puts them."""
+    if home:
+        return os.path.expanduser(home)
+    state_home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(state_home, "ccwemu")
+
+
+def read_nodes(home, lab):
+    """The nodes of a lab, name to description (role, pid, ...). Raises LabStateError."""
+    path = os.path.join(labs_directory(home), lab, "state.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)["nodes"]
+    except FileNotFoundError as exc:
+        raise LabStateError(f"lab {lab!r} is not running (no {path}); start it with: ccwemu up LAB.yml") from exc
+    except (OSError, ValueError, KeyError) as exc:
+        raise LabStateError(
+            f"cannot read the state of lab {lab!r}, {path}: {exc!r}; run: ccwemu down {lab}; ccwemu up LAB.yml"
+        ) from exc
+
+
+def is_running(node):
+    """Whether a node's init lives; a process that only got the same pid does not count.
+
+    Compares field 22 (starttime) of /proc/PID/stat with the ``start_time`` that the lab recorded.
+    """
+    try:
+        with open(f"/proc/{int(node['pid'])}/stat", encoding="utf-8") as stat:
+            started = int(stat.read().rpartition(")")[2].split()[19])
+    except (KeyError, OSError, TypeError, ValueError):
+        return False
+    return node.get("start_time") in (None, started)

@@ -57,7 +57,7 @@ setup-tests: setup
 
 .PHONY: demo
 demo: setup ## a DASD goes from the host into a guest and back, on an emulated s390x host
-	@tests/demo/run
+	@$(BIN)/python extensions/demo/demo.py
 
 # --- checks -------------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,13 @@ options:
     description: Path of Python in the nodes.
     type: str
     default: /usr/bin/python3
+  when_down:
+    description:
+      - What a lab that is not running means.
+      - V(error) says so and how to start it; V(empty) gives the empty groups, for a playbook that is to start the lab.
+    type: str
+    choices: [error, empty]
+    default: error
 """
 
 EXAMPLES = r"""
@@ -67,6 +74,8 @@ class InventoryModule(BaseInventoryPlugin):
         try:
             nodes = read_nodes(self.get_option("home"), lab)
         except LabStateError as exc:
+            if self.get_option("when_down") == "empty":
+                return
             raise AnsibleParserError(str(exc)) from exc
         for name, node in nodes.items():
             self._add(lab, name, node)

@@ -49,8 +49,17 @@ $(STAMPS)/collection: | $(STAMPS)
 setup: $(STAMPS)/emulator $(STAMPS)/collection ## virtual environment, Debian packages, the compiled core
 	@.ci/system-packages
 
+# the connection conformance tasks are ansible-core's own; its wheel does not carry them, its source does
+CORE_VERSION := $(shell sed -n 's/^ansible-core==//p' requirements/dev.txt)
+$(STAMPS)/conformance: $(STAMPS)/venv
+	@echo "Fetching the connection conformance tasks of ansible-core $(CORE_VERSION)"
+	@rm -rf build/ansible-core && mkdir -p build/ansible-core
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest build/ansible-core ansible-core==$(CORE_VERSION)
+	@tar -xzf build/ansible-core/ansible_core-$(CORE_VERSION).tar.gz -C build/ansible-core --strip-components=1
+	@touch $@
+
 .PHONY: setup-tests
-setup-tests: setup
+setup-tests: setup $(STAMPS)/conformance
 	@.ci/system-packages tests
 
 # --- for users ----------------------------------------------------------------------------------------------------

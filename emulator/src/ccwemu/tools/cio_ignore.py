@@ -215,8 +215,8 @@ def _is_ignored(blacklist: Blacklist, busid: str) -> int:
     return 0 if ignored else 2
 
 
-def _print_list(title: str, ranges: list[Range]) -> None:
-    sys.stdout.write(f"{title}\n{'=' * len(title)}\n" + "".join(format_range(entry) + "\n" for entry in ranges))
+def _print_list(title: str, rule: int, ranges: list[Range]) -> None:
+    sys.stdout.write(f"{title}\n{'=' * rule}\n" + "".join(format_range(entry) + "\n" for entry in ranges))
 
 
 def _simple(blacklist: Blacklist, text: str, name: str) -> None:
@@ -254,9 +254,9 @@ def _execute(blacklist: Blacklist, words: list[str]) -> tuple[int, bool]:
         elif command == "--remove-all":
             _simple(blacklist, "free all", "remove-all")
         elif command == "--list":
-            _print_list("Ignored devices:", blacklist.ranges())
+            _print_list("Ignored devices:", 17, blacklist.ranges())
         elif command == "--list-not-blacklisted":
-            _print_list("Devices that are not ignored:", complement(blacklist.ranges()))
+            _print_list("Devices that are not ignored:", 29, complement(blacklist.ranges()))
         elif command == "--kernel-param":
             sys.stdout.write(kernel_parameter(blacklist.ranges()) + "\n")
             blacklist.warn_of_console()

@@ -24,6 +24,13 @@ INSERT_ERRORS = {
 }
 """What modprobe says for an errno of init_module(2) instead of strerror's text."""
 
+INSMOD_ERRORS = {
+    "ENOENT": "Unknown symbol in module",
+    "ENOEXEC": "Invalid module format",
+    "EINVAL": "Invalid parameters",
+}
+"""The same for insmod."""
+
 Request = Callable[[list[str]], None]
 """Loads or takes out one module. Raises HostError, OSError."""
 
@@ -275,8 +282,7 @@ def insmod(argv: list[str], root: str = "", request: Request = _ask) -> int:
     try:
         request([_module_of(path), *words[1:]])
     except _host.HostError as error:
-        texts = {"ENOENT": "Unknown symbol in module", "ENOEXEC": "Invalid module format", "EINVAL": "Invalid parameters"}
-        text = texts.get(error.name) or _strerror(error.name)
+        text = INSMOD_ERRORS.get(error.name) or _strerror(error.name)
         sys.stderr.write(f"insmod: ERROR: could not insert module {path}: {text}\n")
         return 1
     except OSError as error:

@@ -54,21 +54,13 @@ class Table:
         return " ".join(self.values.get(key, "").ljust(width) for key, _, width in self.columns) + "\n"
 
 
-def _scan_hex(text: str, digits: int) -> tuple[int, str] | None:
-    """What scanf's %<digits>x takes: blanks, then up to so many hexadecimal digits. The rest is returned too."""
-    match = re.match(r"\s*([0-9a-fA-F]{1,%d})" % digits, text)
-    return (int(match[1], 16), text[match.end() :]) if match else None
-
-
 def parse_id(text: str) -> Id | None:
     """``4f``, ``0.0.004f`` → (cssid, ssid, number); None where it is neither."""
     if text[:2].lower() == "0x":
         return None
-    whole = _scan_hex(text, 4)
-    if whole is None:
-        return None
-    if not whole[1].strip():
-        return 0, 0, whole[0]
+    match = re.fullmatch(r"\s*([0-9a-fA-F]{1,4})\s*", text)
+    if match:
+        return 0, 0, int(match[1], 16)
     match = re.fullmatch(r"\s*([0-9a-fA-F]{1,2})\.\s*([0-9a-fA-F])\.\s*([0-9a-fA-F]{1,4})\s*", text)
     return (int(match[1], 16), int(match[2], 16), int(match[3], 16)) if match else None
 

@@ -305,7 +305,6 @@ def _print(sysfs: str, style: str, switches: set[str], wanted: list[str]) -> int
         if dasds:
             sys.stderr.write("lsdasd: No debugfs mount point found\n")
         return 0
-    key = (lambda dasd: dasd.uid) if by_uid else (lambda dasd: dasd.name)
     lines = []
     for dasd in dasds:
         if style == "old":
@@ -314,6 +313,7 @@ def _print(sysfs: str, style: str, switches: set[str], wanted: list[str]) -> int
             text = long_rows(dasd, base)
         else:
             text = uid_row(dasd, base) if by_uid else row(dasd, base)
-        lines.append((len(key(dasd)), key(dasd), text))
+        key = dasd.uid if by_uid else dasd.name
+        lines.append((len(key), key, text))
     sys.stdout.write("".join(text for _, _, text in sorted(lines)))
     return 0

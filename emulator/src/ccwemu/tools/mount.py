@@ -103,4 +103,4 @@ def main(argv: list[str]) -> int:
             "disk counts as in use; its files are not shown and nothing written here reaches it.\n"
         )
     kept = [option for option in options if option not in ("defaults", "loop", "auto", "noauto", "user", "users")]
-    os.execv(real, ["mount", "-i", "-t", "tmpfs", *(["-o", ",".join(kept)] if kept else []), source, target])
+    return os.execv(real, ["mount", "-i", "-t", "tmpfs", *(["-o", ",".join(kept)] if kept else []), source, target])

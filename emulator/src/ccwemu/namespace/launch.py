@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Starting a node: the side of who starts it (the lab's daemon for a host, the qemu process for a quick guest)."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ccwemu.namespace.unshare import IdMap, choose_id_map, write_maps
+
+_SOURCES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from ccwemu.namespace.init import main; main()"
+
+_HINTS = {
+    "unshare": (
+        "this system does not let an ordinary user make user namespaces; as its administrator set"
+        " kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), kernel.unprivileged_userns_clone=1 (old Debian) or"
+        " user.max_user_namespaces to more than 0 with sysctl, or start ccwemu as root"
+    ),
+    "/dev/fuse": "load the module fuse (modprobe fuse), or give this container the device /dev/fuse",
+    "mount proc": "parts of /proc are covered here (a container); start the container with --security-opt unmask=ALL",
+}
+
+
+class NamespaceError(Exception):
+    """A node could not be started: which, at which step, the system's answer, what to do."""
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A tree of the machine, shown at a place of the node."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A mount that the node has from its start, with the files to put there (name → text)."""
+
+    source: str
+    target: str
+    fstype: str
+    options: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """What a node is made of. ``root`` is a prepared directory (:mod:`ccwemu.namespace.root`)."""
+
+    hostname: str
+    root: str
+    binds: Sequence[Bind]
+    faces: Sequence[str] = ("sys", "dev", "proc")
+    mounts: Sequence[Mount] = ()
+
+
+ServeFace = Callable[[str, int, int | None], None]
+"""Called with the name of a face, its /dev/fuse descriptor and, for proc, a descriptor of the real procfs."""
+
+
+@dataclass
+class Namespace:
+    """A running node. ``pid`` is its process 1 as seen from here."""
+
+    pid: int
+    pidfd: int
+    connection: socket.socket
+
+    def stop(self) -> None:
+        """End every process of the node. Returns when process 1 is gone."""
+        self.connection.close()
+        try:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def launch(spec: NodeSpec, serve: ServeFace, ids: IdMap | None = None) -> Namespace:
+    """Start a node and serve its faces. Raises NamespaceError."""
+    ids = ids if ids is not None else choose_id_map()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _BOOT, _SOURCES, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            cwd="/",
+        )
+    finally:
+        theirs.close()
+    ours.send(json.dumps(_message(spec, ids)).encode())
+    try:
+        pid = _converse(spec, ours, serve, ids)
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        child.wait()
+    return Namespace(pid, os.pidfd_open(pid), ours)
+
+
+def _message(spec: NodeSpec, ids: IdMap) -> dict[str, Any]:
+    return {
+        "hostname": spec.hostname,
+        "root": spec.root,
+        "binds": [(bind.source, bind.target, bind.read_only) for bind in spec.binds],
+        "faces": list(spec.faces),
+        "mounts": [vars(mount) for mount in spec.mounts],
+        "id_count": ids.count,
+        "shifted": ids.shifted,
+    }
+
+
+def _converse(spec: NodeSpec, connection: socket.socket, serve: ServeFace, ids: IdMap) -> int:
+    """Answer the init until it is ready. Returns its pid."""
+    pid = None
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 4)
+        if not data:
+            raise NamespaceError(f"node {spec.hostname}: its init ended unexpectedly; its messages are in the log")
+        message = json.loads(data)
+        if "error" in message:
+            raise _explain(spec, message)
+        if "map" in message:
+            connection.send(json.dumps(_write_maps(message["map"], ids)).encode())
+        elif "face" in message:
+            serve(message["face"], descriptors[0], descriptors[1] if len(descriptors) > 1 else None)
+            connection.send(b"{}")
+        elif "pid" in message:
+            pid = message["pid"]
+        elif "ready" in message:
+            return pid if pid is not None else _pid_message(connection)
+
+
+def _pid_message(connection: socket.socket) -> int:
+    """The message with the pid comes from another process than "ready" and may be later."""
+    pid: int = json.loads(connection.recv(1 << 16))["pid"]
+    return pid
+
+
+def _write_maps(pid: int, ids: IdMap) -> dict[str, Any]:
+    try:
+        write_maps(pid, ids)
+    except OSError as error:
+        return {"errno": error.errno}
+    return {}
+
+
+def _explain(spec: NodeSpec, message: dict[str, Any]) -> NamespaceError:
+    what = message["what"] or ""
+    name = errno.errorcode.get(message["errno"], str(message["errno"]))
+    text = f"node {spec.hostname}: making {message['error']} failed: {what}: {message['message']} ({name})"
+    hint = next((hint for key, hint in _HINTS.items() if key in what), None)
+    return NamespaceError(f"{text}; {hint}" if hint else text)

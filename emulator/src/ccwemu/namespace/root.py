@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The root file system of a node: directories of its own, and read-only binds of the machine's programs.
+
+Nothing of the machine's own configuration shows: /etc is written anew, with only those files of the machine's that
+describe the programs which are bound (the linker's, alternatives, certificates, the distribution's name).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Iterable
+
+from ccwemu import tools
+from ccwemu.namespace.launch import Bind
+
+RUN_DIR = "/run/ccwemu"
+LAUNCHERS_AT = "/usr/local/sbin"
+
+_DIRECTORIES = {
+    "boot": 0o755, "dev": 0o755, "etc": 0o755, "home": 0o755, "media": 0o755, "mnt": 0o755, "opt": 0o755,
+    "proc": 0o555, "root": 0o700, "run": 0o755, "run/lock": 0o1777, "srv": 0o755, "sys": 0o555, "tmp": 0o1777,
+    "usr": 0o755, "var": 0o755, "var/cache": 0o755, "var/lib": 0o755, "var/local": 0o755, "var/log": 0o755,
+    "var/mail": 0o755, "var/opt": 0o755, "var/spool": 0o755, "var/tmp": 0o1777,
+    "etc/driverctl.d": 0o755, "etc/mdevctl.d": 0o755, "etc/modprobe.d": 0o755, "etc/modules-load.d": 0o755,
+    "etc/udev": 0o755, "etc/udev/rules.d": 0o755, "etc/default": 0o755, "etc/sysctl.d": 0o755,
+}  # fmt: skip
+
+_COPIED = (
+    "alternatives", "bash.bashrc", "ca-certificates.conf", "debian_version", "environment", "host.conf", "inputrc",
+    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "locale.conf", "login.defs", "lsb-release", "magic",
+    "mke2fs.conf", "os-release", "pam.d", "perl", "pki", "profile", "profile.d", "protocols", "python3",
+    f"python3.{sys.version_info.minor}", "redhat-release", "security", "services", "shells", "skel", "ssl",
+    "system-release", "terminfo", "timezone",
+)  # fmt: skip
+"""What of the machine's /etc describes the programs that are bound from it."""
+
+_PASSWD = """\
+root:x:0:0:root:/root:/bin/bash
+daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
+bin:x:2:2:bin:/bin:/usr/sbin/nologin
+sys:x:3:3:sys:/dev:/usr/sbin/nologin
+man:x:6:12:man:/var/cache/man:/usr/sbin/nologin
+mail:x:8:8:mail:/var/mail:/usr/sbin/nologin
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+"""
+_GROUP = """\
+root:x:0:
+daemon:x:1:
+bin:x:2:
+sys:x:3:
+adm:x:4:
+tty:x:5:
+disk:x:6:
+mail:x:8:
+man:x:12:
+kmem:x:15:
+sudo:x:27:
+shadow:x:42:
+utmp:x:43:
+users:x:100:
+nogroup:x:65534:
+"""
+_NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n"
+
+_PACKAGE_DATABASES = ("/var/lib/dpkg", "/var/lib/rpm")
+_LIBRARY_LINKS = ("bin", "lib", "lib32", "lib64", "libx32")
+
+
+def prepare(base: str, *, hostname: str, owner: int) -> tuple[str, list[Bind]]:
+    """Make, or make ready again after a reboot, the root of a node below ``base``.
+
+    ``owner``: the outside id of the node's root. Returns the directory and what is bound into it. What the node has
+    written is kept, but for /run and /tmp.
+    """
+    root = os.path.join(base, "root")
+    first = not os.path.exists(os.path.join(root, "etc/machine-id"))
+    for volatile in ("run", "tmp"):
+        _empty(os.path.join(root, volatile))
+    for name, mode in _DIRECTORIES.items():
+        path = os.path.join(root, name)
+        os.makedirs(path, exist_ok=True)
+        os.chmod(path, mode)
+    os.makedirs(root + RUN_DIR + "/proc", exist_ok=True)
+    if first:
+        _write_etc(root, hostname)
+        for link, target in (("var/run", "/run"), ("var/lock", "/run/lock")):
+            os.symlink(target, os.path.join(root, link))
+    launchers = _write_launchers(base)
+    binds = _system_binds(root, launchers)
+    for bind in binds:
+        _make_mount_point(bind.source, root + bind.target)
+    if os.geteuid() == 0 and owner != 0:
+        _give(root, owner, everything=first)
+    return root, binds
+
+
+def _empty(directory: str) -> None:
+    if os.path.isdir(directory):
+        shutil.rmtree(directory)
+
+
+def _give(root: str, owner: int, *, everything: bool) -> None:
+    """Make the node's root the owner of what root outside has written."""
+    if everything:
+        for parent, directories, files in os.walk(root):
+            for name in (*directories, *files):
+                os.chown(os.path.join(parent, name), owner, owner, follow_symlinks=False)
+    else:
+        for name in ("run", "tmp", "run/lock", "run/ccwemu", "run/ccwemu/proc"):
+            os.chown(os.path.join(root, name), owner, owner)
+    os.chown(root, owner, owner)
+
+
+# -- /etc -------------------------------------------------------------------------------------------------------------
+
+
+def _write_etc(root: str, hostname: str) -> None:
+    etc = os.path.join(root, "etc")
+    for name in _COPIED:
+        _copy(os.path.join("/etc", name), os.path.join(etc, name))
+    texts = {
+        "passwd": _PASSWD,
+        "group": _GROUP,
+        "shadow": "".join(f"{line.split(':')[0]}:*:19000:0:99999:7:::\n" for line in _PASSWD.splitlines()),
+        "nsswitch.conf": _NSSWITCH,
+        "hostname": hostname + "\n",
+        "hosts": f"127.0.0.1 localhost\n127.0.1.1 {hostname}\n::1 localhost ip6-localhost\n",
+        "machine-id": uuid.uuid4().hex + "\n",
+        "fstab": "",
+        "resolv.conf": "",
+        "modules": "",
+    }
+    for name, text in texts.items():
+        with open(os.path.join(etc, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    os.chmod(os.path.join(etc, "shadow"), 0o640)
+    os.symlink("/proc/self/mounts", os.path.join(etc, "mtab"))
+    for name in (".bashrc", ".profile"):
+        _copy("/etc/skel/" + name, os.path.join(root, "root", name))
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a file, link or tree; what may not be read is left out (keys among certificates, for one)."""
+    try:
+        if os.path.isdir(source) and not os.path.islink(source):
+            shutil.copytree(source, target, symlinks=True, ignore=_unreadable, dirs_exist_ok=True)
+        elif os.path.lexists(source):
+            shutil.copy(source, target, follow_symlinks=False)
+    except PermissionError:
+        pass
+
+
+def _unreadable(directory: str, names: list[str]) -> list[str]:
+    paths = {name: os.path.join(directory, name) for name in names}
+    return [
+        name
+        for name, path in paths.items()
+        if name == "private" or (not os.path.islink(path) and not os.access(path, os.R_OK))
+    ]
+
+
+# -- programs ---------------------------------------------------------------------------------------------------------
+
+
+def _system_binds(root: str, launchers: str) -> list[Bind]:
+    binds = [Bind("/usr", "/usr")]
+    for name in _LIBRARY_LINKS:
+        binds += _top_level(root, name)
+    if os.path.isdir("/usr/lib/modules"):
+        os.makedirs(os.path.join(root, "var/lib/modules"), exist_ok=True)
+        binds.append(Bind(os.path.join(root, "var/lib/modules"), "/usr/lib/modules", read_only=False))
+    else:
+        _directory_of_links(os.path.join(root, "lib"), {name: f"/usr/lib/{name}" for name in os.listdir("/usr/lib")})
+        os.makedirs(os.path.join(root, "lib/modules"), exist_ok=True)
+    sbin = {name: f"/usr/sbin/{name}" for name in os.listdir("/usr/sbin")} if os.path.isdir("/usr/sbin") else {}
+    sbin |= {name: f"{LAUNCHERS_AT}/{name}" for name in tools.COMMANDS}
+    _directory_of_links(os.path.join(root, "sbin"), sbin)
+    if os.path.isdir(LAUNCHERS_AT):
+        binds.append(Bind(launchers, LAUNCHERS_AT))
+    binds += [Bind(path, path) for path in _PACKAGE_DATABASES if os.path.isdir(path)]
+    binds += [Bind(path, path) for path in python_paths()]
+    return binds
+
+
+def _top_level(root: str, name: str) -> list[Bind]:
+    """/bin, /lib...: a link where the machine has one (merged /usr), or else a bind of the directory."""
+    source, target = "/" + name, os.path.join(root, name)
+    if name == "lib" and not os.path.isdir("/usr/lib/modules"):
+        return []
+    if os.path.islink(source):
+        if not os.path.islink(target):
+            os.symlink(os.readlink(source), target)
+        return []
+    return [Bind(source, source)] if os.path.isdir(source) else []
+
+
+def _directory_of_links(directory: str, links: dict[str, str]) -> None:
+    os.makedirs(directory, exist_ok=True)
+    for name, target in links.items():
+        path = os.path.join(directory, name)
+        if not os.path.lexists(path):
+            os.symlink(target, path)
+
+
+def modules_directory(root: str) -> str:
+    """Where a node's /lib/modules lies in its root directory."""
+    return os.path.join(root, "var/lib/modules" if os.path.isdir("/usr/lib/modules") else "lib/modules")
+
+
+def python_paths() -> list[str]:
+    """What the running Python and this package need and /usr does not have."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(tools.__file__)))
+    wanted = [sys.base_prefix, sys.prefix, os.path.dirname(package)]
+    return list(_outermost(os.path.abspath(path) for path in wanted))
+
+
+def _outermost(paths: Iterable[str]) -> Iterable[str]:
+    kept = ["/usr"]
+    for path in sorted(set(paths), key=len):
+        if not any(path == other or path.startswith(other + "/") for other in kept):
+            kept.append(path)
+    return kept[1:]
+
+
+def _write_launchers(base: str) -> str:
+    """The directory with one script for each emulated command."""
+    directory = os.path.join(base, "launchers")
+    os.makedirs(directory, exist_ok=True)
+    package = os.path.dirname(os.path.dirname(os.path.abspath(tools.__file__)))
+    for name in tools.COMMANDS:
+        path = os.path.join(directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(_launcher(name, os.path.dirname(package)))
+        os.chmod(path, 0o755)
+    os.chmod(directory, 0o755)
+    return directory
+
+
+def _launcher(name: str, sources: str) -> str:
+    """A Python script; through sh where the interpreter's path is too long for a #! line (127 bytes)."""
+    head = f"#!{sys.executable} -I\n"
+    if len(head) > 127 or " " in sys.executable:
+        head = f'#!/bin/sh\n"exec" "{sys.executable}" "-I" "$0" "$@"\n'
+    return (
+        f"{head}# ccwemu: the emulated command {name}\nimport sys\n\nsys.path.insert(0, {sources!r})\n"
+        f"from ccwemu import tools\n\nsys.exit(tools.run({name!r}, sys.argv[1:]))\n"
+    )
+
+
+def _make_mount_point(source: str, target: str) -> None:
+    if os.path.lexists(target):
+        return
+    # The bind of /usr comes first and brings what lies in it.
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "x", encoding="ascii"):
+            pass

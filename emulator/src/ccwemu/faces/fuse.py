@@ -163,24 +163,32 @@ class TreeFace:
         return node
 
     def _attr(self, node: Node) -> bytes:
-        links = 1
-        if isinstance(node, Directory):
-            links = 2 + sum(isinstance(child, Directory) for child in node)
         inode = wire.ROOT_ID if node is self._root else node.ino
         seconds, rest = divmod(int(node.mtime * 1e9), 1_000_000_000)
         mode = node.type_bits | node.mode
         return wire.ATTR.pack(
-            inode, node.size, 0, seconds, seconds, seconds, rest, rest, rest, mode, links, node.uid, node.gid, 0, 4096, 0
+            inode, node.size, 0, seconds, seconds, seconds, rest, rest, rest, mode, self._links(node), node.uid, node.gid, 0, 4096, 0
         )
 
+    def _links(self, node: Node) -> int:
+        """st_nlink."""
+        if not isinstance(node, Directory):
+            return 1
+        return 2 + sum(isinstance(child, Directory) for child in node)
+
+    def _entry_valid(self, node: Node) -> int:
+        """Seconds for which the kernel may take a name for this node without asking."""
+        return 0
+
     def _attr_valid(self, node: Node) -> int:
+        """Seconds for which the kernel may believe mode, owner, size and times."""
         return 0 if isinstance(node, DeviceFile) else FOREVER
 
     def _entry(self, node: Node) -> bytes:
         with self._guard:
             self._nodes[node.ino] = node
             self._lookups[node.ino] = self._lookups.get(node.ino, 0) + 1
-        return wire.ENTRY_OUT.pack(node.ino, 0, 0, self._attr_valid(node), 0, 0) + self._attr(node)
+        return wire.ENTRY_OUT.pack(node.ino, 0, self._entry_valid(node), self._attr_valid(node), 0, 0) + self._attr(node)
 
     def _lookup(self, request: Request, body: memoryview) -> bytes:
         child = self._directory(request.nodeid).get(os.fsdecode(bytes(body[:-1])))

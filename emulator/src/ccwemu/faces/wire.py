@@ -159,8 +159,7 @@ class Session:
 
     def close(self) -> None:
         """Close the descriptor. The kernel ends the mount's requests with ENOTCONN once no thread reads it."""
-        self.ended.set()
-        self._spares.release(self._spare_count)
+        self._end()
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
@@ -199,8 +198,17 @@ class Session:
         else:
             self._new_thread()
 
+    def _end(self) -> None:
+        self.ended.set()
+        with self._guard:
+            count, self._spare_count = self._spare_count, 0
+        if count:
+            self._spares.release(count)
+
     def _become_spare(self) -> None:
         with self._guard:
+            if self.ended.is_set():
+                return
             self._spare_count += 1
         self._spares.acquire()
 
@@ -217,8 +225,7 @@ class Session:
                     continue
                 if error.errno not in (errno.ENODEV, errno.EBADF):  # ENODEV: unmounted
                     log.error("%s: reading requests: %s", self.name, error)
-                self.ended.set()
-                self._spares.release(self._spare_count)
+                self._end()
                 return
             _, op, unique, nodeid, uid, gid, pid, _, _ = IN_HEADER.unpack_from(buffer)
             request = Request(op, unique, nodeid, uid, gid, pid)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The faces of one machine in one node, as :func:`ccwemu.namespace.launch.launch` wants them served."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from ccwemu.faces.devnodes import devices_face
+from ccwemu.faces.fuse import TreeFace
+from ccwemu.faces.procfs import procfs_face
+from ccwemu.faces.sysfs import sysfs_face
+from ccwemu.machine.tree import Directory
+
+
+class Visible(Protocol):
+    """What of a machine is shown."""
+
+    @property
+    def sysfs(self) -> Directory: ...
+    @property
+    def proc(self) -> Directory: ...
+    @property
+    def dev(self) -> Directory: ...
+    @property
+    def lock(self) -> AbstractContextManager[object]: ...
+
+
+class Faces:
+    """Pass :meth:`serve` to ``launch``; :meth:`close` when the node has ended."""
+
+    def __init__(self, machine: Visible, node: str) -> None:
+        self._machine = machine
+        self._node = node
+        self._faces: list[TreeFace] = []
+        self._real_proc: int | None = None
+
+    def serve(self, face: str, fd: int, real_proc: int | None) -> None:
+        """Start to serve ``face`` ("sys", "proc" or "dev") on a /dev/fuse descriptor, which is kept."""
+        machine, node, lock = self._machine, self._node, self._machine.lock
+        if face == "sys":
+            served = sysfs_face(machine.sysfs, fd, node=node, lock=lock)
+        elif face == "dev":
+            served = devices_face(machine.dev, fd, node=node, lock=lock)
+        elif face == "proc" and real_proc is not None:
+            self._real_proc = real_proc
+            served = procfs_face(machine.proc, fd, real_proc, node=node, lock=lock)
+        else:
+            raise ValueError(f"no such face: {face}")
+        self._faces.append(served)
+        served.start()
+
+    def close(self) -> None:
+        for face in self._faces:
+            face.close()
+        self._faces.clear()
+        if self._real_proc is not None:
+            os.close(self._real_proc)
+            self._real_proc = None

@@ -46,7 +46,7 @@ def configure_paths(
 ) -> tuple[Configuration, PathMasks]:
     """Configuration data of each path: all must lead to one device, the one of ``known`` where that is given.
 
-    A path to another device is set apart. Raises OSError(EIO) when no path gives usable data.
+    A path to another device is set apart (cabling). Raises OSError(EIO) when no path gives usable data.
     """
     masks = PathMasks()
     for path in paths(vpm):
@@ -69,7 +69,7 @@ def configure_paths(
         masks.operational |= path
         if found.path_access == _NON_PREFERRED:
             masks.non_preferred |= path
-    if known is None or not masks.operational:
+    if known is None or not (masks.operational or masks.cabling):
         raise _io_error()
     return known, masks
 

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE
+#include "ckd_image.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bytes.h"
+
+static const uint8_t magic[8] = {'C', 'K', 'D', '_', 'P', '3', '7', '0'};
+static const uint8_t end_mark[CKD_END_SIZE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+/* The header: magic, heads (LE32), track size (LE32), device type, file sequence, highest cylinder (LE16). */
+enum { HEADER_HEADS = 8, HEADER_TRACK_SIZE = 12, HEADER_TYPE = 16, HEADER_SEQUENCE = 17 };
+
+__attribute__((format(printf, 4, 5)))
+static bool wrong(struct ckd_problem *problem, int error, uint64_t offset, const char *format, ...)
+{
+	va_list args;
+
+	problem->error = error;
+	problem->offset = offset;
+	va_start(args, format);
+	vsnprintf(problem->text, sizeof(problem->text), format, args);
+	va_end(args);
+	return false;
+}
+
+uint32_t ckd_record_cells(uint32_t key_length, uint32_t data_length)
+{
+	uint32_t cells = 10 + 9 + (data_length + 6 * ((data_length + 6 + 231) / 232 + 1) + 33) / 34;
+
+	if (key_length)
+		cells += 9 + (key_length + 6 * ((key_length + 6 + 231) / 232 + 1) + 33) / 34;
+	return cells;
+}
+
+enum ckd_walk ckd_record_at(const uint8_t *track, uint32_t track_size, uint32_t offset)
+{
+	if (offset > track_size - CKD_END_SIZE)
+		return CKD_BAD;
+	if (!memcmp(track + offset, end_mark, CKD_END_SIZE))
+		return CKD_END;
+	if (ckd_record_size(track + offset) > track_size - CKD_END_SIZE - offset)
+		return CKD_BAD;
+	return CKD_RECORD;
+}
+
+void ckd_empty_track(uint8_t *bytes, uint32_t cylinder, uint32_t head)
+{
+	memset(bytes, 0, CKD_EMPTY_TRACK_SIZE);
+	ckd_put_address(bytes + 1, cylinder, head);
+	ckd_put_address(bytes + CKD_FIRST_RECORD, cylinder, head);
+	bytes[CKD_FIRST_RECORD + 7] = 8;
+	memcpy(bytes + CKD_EMPTY_TRACK_SIZE - CKD_END_SIZE, end_mark, CKD_END_SIZE);
+}
+
+static bool check_header(struct ckd_image *image, struct ckd_problem *problem)
+{
+	const uint8_t *header = image->base;
+	uint64_t tracks;
+
+	if (memcmp(header, magic, sizeof(magic))) {
+		if (!memcmp(header, "CKD_C370", 8) || !memcmp(header, "CKD_S370", 8))
+			return wrong(problem, EILSEQ, 0, "this is a compressed CKD image; only uncompressed ones "
+				     "(CKD_P370) are supported: convert it with Hercules' dasdcopy");
+		return wrong(problem, EILSEQ, 0, "not a CKD disk image: it does not begin with CKD_P370");
+	}
+	image->heads = get_le32(header + HEADER_HEADS);
+	image->track_size = get_le32(header + HEADER_TRACK_SIZE);
+	if (header[HEADER_TYPE] != CKD_3390_TYPE)
+		return wrong(problem, EILSEQ, HEADER_TYPE, "device type %02x in the header, expected 90 (3390)",
+			     header[HEADER_TYPE]);
+	if (image->heads != CKD_3390_HEADS)
+		return wrong(problem, EILSEQ, HEADER_HEADS, "%u heads in the header, expected 15", image->heads);
+	if (image->track_size != CKD_3390_TRACK_SIZE)
+		return wrong(problem, EILSEQ, HEADER_TRACK_SIZE, "track size %u in the header, expected %u",
+			     image->track_size, CKD_3390_TRACK_SIZE);
+	if (header[HEADER_SEQUENCE] > 1)
+		return wrong(problem, EILSEQ, HEADER_SEQUENCE, "file %u of an image of several files; images of one "
+			     "file only are supported", header[HEADER_SEQUENCE]);
+	tracks = (image->size - CKD_HEADER_SIZE) / image->track_size;
+	image->cylinders = (uint32_t)(tracks / image->heads);
+	if (!image->cylinders || tracks % image->heads ||
+	    (image->size - CKD_HEADER_SIZE) % image->track_size)
+		return wrong(problem, EILSEQ, image->size, "truncated: the file ends after %llu tracks and %llu bytes, "
+			     "expected whole cylinders of %u tracks of %u bytes", (unsigned long long)tracks,
+			     (unsigned long long)((image->size - CKD_HEADER_SIZE) % image->track_size), image->heads,
+			     image->track_size);
+	if (image->cylinders > CKD_MAX_CYLINDERS)
+		return wrong(problem, EILSEQ, image->size, "%u cylinders, at most %u are possible", image->cylinders,
+			     CKD_MAX_CYLINDERS);
+	return true;
+}
+
+static bool check_home(const struct ckd_image *image, uint32_t number, struct ckd_problem *problem)
+{
+	const uint8_t *track = ckd_track(image, number);
+	uint64_t offset = (uint64_t)(track - image->base);
+	uint32_t cylinder = number / image->heads, head = number % image->heads;
+	uint8_t expected[4];
+
+	ckd_put_address(expected, cylinder, head);
+	if (memcmp(track + 1, expected, sizeof(expected)))
+		return wrong(problem, EILSEQ, offset, "cylinder %u head %u: home address %02x%02x %02x%02x, expected "
+			     "%02x%02x %02x%02x", cylinder, head, track[1], track[2], track[3], track[4],
+			     expected[0], expected[1], expected[2], expected[3]);
+	if (ckd_record_at(track, image->track_size, CKD_FIRST_RECORD) != CKD_RECORD || track[CKD_FIRST_RECORD + 4])
+		return wrong(problem, EILSEQ, offset + CKD_FIRST_RECORD, "cylinder %u head %u: no record 0 after the "
+			     "home address", cylinder, head);
+	return true;
+}
+
+static bool check_records(const struct ckd_image *image, uint32_t number, struct ckd_problem *problem)
+{
+	const uint8_t *track = ckd_track(image, number);
+	uint32_t offset = CKD_FIRST_RECORD;
+
+	for (;;) {
+		switch (ckd_record_at(track, image->track_size, offset)) {
+		case CKD_END:
+			return true;
+		case CKD_BAD:
+			return wrong(problem, EILSEQ, (uint64_t)(track - image->base) + offset, "cylinder %u head %u: "
+				     "a record runs over the end of the track", number / image->heads,
+				     number % image->heads);
+		case CKD_RECORD:
+			offset += ckd_record_size(track + offset);
+		}
+	}
+}
+
+bool ckd_image_check(const struct ckd_image *image, struct ckd_problem *problem)
+{
+	for (uint32_t number = 0; number < image->cylinders * image->heads; number++)
+		if (!check_home(image, number, problem) || !check_records(image, number, problem))
+			return false;
+	return true;
+}
+
+static bool map(struct ckd_image *image, struct ckd_problem *problem)
+{
+	struct stat status;
+	void *base;
+
+	if (fstat(image->fd, &status))
+		return wrong(problem, errno, 0, "cannot be examined: %s", strerror(errno));
+	if (!S_ISREG(status.st_mode))
+		return wrong(problem, EILSEQ, 0, "not a regular file");
+	if ((uint64_t)status.st_size < CKD_HEADER_SIZE)
+		return wrong(problem, EILSEQ, (uint64_t)status.st_size, "truncated: %lld bytes, shorter than the "
+			     "header of a CKD disk image (%u)", (long long)status.st_size, CKD_HEADER_SIZE);
+	image->size = (size_t)status.st_size;
+	base = mmap(NULL, image->size, PROT_READ | (image->writable ? PROT_WRITE : 0), MAP_SHARED, image->fd, 0);
+	if (base == MAP_FAILED)
+		return wrong(problem, errno, 0, "cannot be mapped%s: %s", image->writable ? " for writing" : "",
+			     strerror(errno));
+	image->base = base;
+	return true;
+}
+
+static bool lock(const struct ckd_image *image, struct ckd_problem *problem)
+{
+	if (!image->writable || !flock(image->fd, LOCK_EX | LOCK_NB))
+		return true;
+	if (errno == EWOULDBLOCK)
+		return wrong(problem, EWOULDBLOCK, 0, "in use: another program has the image open for writing");
+	return wrong(problem, errno, 0, "cannot be locked: %s", strerror(errno));
+}
+
+static bool check_tracks(const struct ckd_image *image, struct ckd_problem *problem)
+{
+	for (uint32_t number = 0; number < image->cylinders * image->heads; number++)
+		if (!check_home(image, number, problem))
+			return false;
+	return true;
+}
+
+bool ckd_image_open(struct ckd_image *image, int fd, bool writable, struct ckd_problem *problem)
+{
+	*image = (struct ckd_image){.fd = fd, .writable = writable};
+	if (lock(image, problem) && map(image, problem) && check_header(image, problem) &&
+	    check_tracks(image, problem))
+		return true;
+	ckd_image_close(image);
+	return false;
+}
+
+void ckd_image_close(struct ckd_image *image)
+{
+	if (image->base)
+		munmap(image->base, image->size);
+	if (image->fd >= 0)
+		close(image->fd); /* releases the lock, unless another descriptor of the same open file is left */
+	*image = (struct ckd_image){.fd = -1};
+}
+
+static bool write_at(int fd, const uint8_t *bytes, size_t size, uint64_t offset, struct ckd_problem *problem)
+{
+	while (size) {
+		ssize_t done = pwrite(fd, bytes, size, (off_t)offset);
+
+		if (done < 0) {
+			if (errno == EINTR)
+				continue;
+			return wrong(problem, errno, offset, "cannot be written: %s", strerror(errno));
+		}
+		bytes += done;
+		size -= (size_t)done;
+		offset += (uint64_t)done;
+	}
+	return true;
+}
+
+bool ckd_image_create(int fd, uint32_t cylinders, uint32_t heads, struct ckd_problem *problem)
+{
+	uint64_t size = CKD_HEADER_SIZE + (uint64_t)cylinders * heads * CKD_3390_TRACK_SIZE;
+	uint8_t bytes[CKD_HEADER_SIZE] = {0};
+
+	if (!cylinders || cylinders > CKD_MAX_CYLINDERS)
+		return wrong(problem, EINVAL, 0, "%u cylinders, expected 1 to %u", cylinders, CKD_MAX_CYLINDERS);
+	if (heads != CKD_3390_HEADS)
+		return wrong(problem, EINVAL, 0, "%u heads, a 3390 has 15", heads);
+	if (ftruncate(fd, (off_t)size))
+		return wrong(problem, errno, 0, "cannot be made %llu bytes long: %s", (unsigned long long)size,
+			     strerror(errno));
+	for (uint32_t number = 0; number < cylinders * heads; number++) {
+		ckd_empty_track(bytes, number / heads, number % heads);
+		if (!write_at(fd, bytes, CKD_EMPTY_TRACK_SIZE,
+			      CKD_HEADER_SIZE + (uint64_t)number * CKD_3390_TRACK_SIZE, problem))
+			return false;
+	}
+	memset(bytes, 0, sizeof(bytes));
+	memcpy(bytes, magic, sizeof(magic));
+	put_le32(bytes + HEADER_HEADS, heads);
+	put_le32(bytes + HEADER_TRACK_SIZE, CKD_3390_TRACK_SIZE);
+	bytes[HEADER_TYPE] = CKD_3390_TYPE;
+	return write_at(fd, bytes, sizeof(bytes), 0, problem); /* last: an unfinished file is not an image */
+}

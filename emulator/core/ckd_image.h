@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Disk images in the CKD file format of Hercules (header cckd devhdr "CKD_P370", one fixed-size slot per track),
+ * mapped into memory.
+ *
+ * A track: home address (5 bytes: 0, cylinder, head), records (count 8 bytes: cylinder, head, record, key length,
+ * data length; key; data), 8 bytes FF. Record 0 comes first.
+ */
+#ifndef CCWEMU_CKD_IMAGE_H
+#define CCWEMU_CKD_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CKD_HEADER_SIZE 512u
+#define CKD_HOME_SIZE 5u
+#define CKD_COUNT_SIZE 8u
+#define CKD_END_SIZE 8u
+#define CKD_3390_TRACK_SIZE 56832u
+#define CKD_3390_HEADS 15u
+#define CKD_3390_TYPE 0x90u
+#define CKD_3390_CELLS 1729u        /* what a 3390 track holds, in units of 34 bytes */
+#define CKD_MAX_CYLINDERS 262668u   /* 3390 model A */
+
+struct ckd_image {
+	uint8_t *base;
+	size_t size;
+	uint32_t cylinders;
+	uint32_t heads;
+	uint32_t track_size;
+	int fd;
+	bool writable;
+};
+
+/* What is wrong with an image, and where. error: an errno, EILSEQ for a file that is not a sound image. */
+struct ckd_problem {
+	int error;
+	uint64_t offset;
+	char text[200];
+};
+
+/*
+ * Map the image behind fd, which the image owns from now on (also on failure). writable takes an exclusive lock.
+ * Checks the header, the file's size, and home address and record 0 of each track.
+ */
+bool ckd_image_open(struct ckd_image *image, int fd, bool writable, struct ckd_problem *problem);
+void ckd_image_close(struct ckd_image *image);
+
+/* Write a new image to the empty file fd: each track holds a home address and record 0. */
+bool ckd_image_create(int fd, uint32_t cylinders, uint32_t heads, struct ckd_problem *problem);
+
+/* Check every record of every track. */
+bool ckd_image_check(const struct ckd_image *image, struct ckd_problem *problem);
+
+static inline uint8_t *ckd_track(const struct ckd_image *image, uint32_t track)
+{
+	return image->base + CKD_HEADER_SIZE + (size_t)track * image->track_size;
+}
+
+/* Offset, inside the track, of record 0's count field. */
+#define CKD_FIRST_RECORD CKD_HOME_SIZE
+
+enum ckd_walk { CKD_RECORD, CKD_END, CKD_BAD };
+
+/* Is there a sound record at this offset of a track, or the end of the track? Reads inside the track only. */
+enum ckd_walk ckd_record_at(const uint8_t *track, uint32_t track_size, uint32_t offset);
+
+static inline uint32_t ckd_key_length(const uint8_t *count)
+{
+	return count[5];
+}
+
+static inline uint32_t ckd_data_length(const uint8_t *count)
+{
+	return ((uint32_t)count[6] << 8) | count[7];
+}
+
+/* Bytes that a record takes in the image. */
+static inline uint32_t ckd_record_size(const uint8_t *count)
+{
+	return CKD_COUNT_SIZE + ckd_key_length(count) + ckd_data_length(count);
+}
+
+/* Cells of a 3390 track that a record takes (IBM 3390 reference, formula 2 with its factors). */
+uint32_t ckd_record_cells(uint32_t key_length, uint32_t data_length);
+
+/* Home address, record 0 and end mark of an empty track. */
+#define CKD_EMPTY_TRACK_SIZE (CKD_HOME_SIZE + CKD_COUNT_SIZE + 8u + CKD_END_SIZE)
+void ckd_empty_track(uint8_t *bytes, uint32_t cylinder, uint32_t head);
+
+/* Cylinder and head as count fields and channel parameters hold them: 28 bits of cylinder, 4 of head. */
+static inline void ckd_put_address(uint8_t *p, uint32_t cylinder, uint32_t head)
+{
+	p[0] = (uint8_t)(cylinder >> 8);
+	p[1] = (uint8_t)cylinder;
+	p[2] = (uint8_t)(cylinder >> 20);
+	p[3] = (uint8_t)(((cylinder >> 12) & 0xf0) | head);
+}
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command table of the disk, and what all commands share. */
+#include "eckd.h"
+
+#include <string.h>
+
+#include "channel.h"
+
+static uint8_t no_operation(struct device *device, struct channel *channel)
+{
+	(void)device;
+	(void)channel;
+	return UNIT_END;
+}
+
+static uint8_t sense(struct device *device, struct channel *channel)
+{
+	uint8_t data[DEVICE_SENSE_SIZE];
+
+	memcpy(data, device->sense, sizeof(data));
+	memset(device->sense, 0, sizeof(device->sense));
+	device->sense_pending = false;
+	channel_store(channel, data, sizeof(data));
+	return UNIT_END;
+}
+
+/* The high-order bit of a data command is "multitrack". */
+static const device_command commands[256] = {
+	[0x02] = eckd_read_ipl,
+	[0x03] = no_operation,
+	[0x04] = sense,
+	[0x05] = eckd_write_record,	[0x85] = eckd_write_record,
+	[0x06] = eckd_read_record,	[0x86] = eckd_read_record,
+	[0x07] = eckd_seek,
+	[0x0b] = eckd_seek,
+	[0x0d] = eckd_write_record,	[0x8d] = eckd_write_record,
+	[0x0e] = eckd_read_record,	[0x8e] = eckd_read_record,
+	[0x11] = eckd_erase,
+	[0x12] = eckd_read_count,	[0x92] = eckd_read_count,
+	[0x13] = eckd_recalibrate,
+	[0x14] = eckd_steal_lock,
+	[0x15] = eckd_write_r0,
+	[0x16] = eckd_read_r0,		[0x96] = eckd_read_r0,
+	[0x1a] = eckd_read_home,	[0x9a] = eckd_read_home,
+	[0x1b] = eckd_seek,
+	[0x1d] = eckd_write_ckd,	[0x9d] = eckd_write_ckd,
+	[0x1e] = eckd_read_record,	[0x9e] = eckd_read_record,
+	[0x1f] = eckd_set_file_mask,
+	[0x23] = eckd_set_sector,
+	[0x27] = eckd_perform_function,
+	[0x29] = eckd_search_key,	[0xa9] = eckd_search_key,
+	[0x31] = eckd_search_id,	[0xb1] = eckd_search_id,
+	[0x34] = eckd_sense_pgid,
+	[0x39] = eckd_search_home,	[0xb9] = eckd_search_home,
+	[0x3e] = eckd_read_subsystem_data,
+	[0x47] = eckd_locate_record,
+	[0x49] = eckd_search_key,	[0xc9] = eckd_search_key,
+	[0x51] = eckd_search_id,	[0xd1] = eckd_search_id,
+	[0x63] = eckd_define_extent,
+	[0x64] = eckd_read_characteristics,
+	[0x69] = eckd_search_key,	[0xe9] = eckd_search_key,
+	[0x71] = eckd_search_id,	[0xf1] = eckd_search_id,
+	[0x94] = eckd_release,
+	[0xaf] = eckd_set_pgid,
+	[0xb4] = eckd_reserve,
+	[0xe4] = eckd_sense_id,
+	[0xfa] = eckd_read_configuration,
+};
+
+uint8_t eckd_check(struct eckd *eckd, uint8_t sense0, uint8_t sense1, uint8_t message)
+{
+	uint8_t *bytes = eckd->device.sense;
+	uint32_t cylinder = eckd->chain.track / eckd->image->heads;
+
+	memset(bytes, 0, DEVICE_SENSE_SIZE);
+	bytes[0] = sense0;
+	bytes[1] = sense1;
+	bytes[4] = eckd->identity.unit_address;
+	bytes[5] = (uint8_t)cylinder;
+	bytes[6] = (uint8_t)(((cylinder >> 4) & 0xf0) | (eckd->chain.track % eckd->image->heads));
+	bytes[7] = message;
+	bytes[27] = 0x80; /* these are the 24-byte format */
+	eckd->device.sense_pending = true;
+	return UNIT_END | UNIT_CHECK;
+}
+
+static void reject(struct device *device)
+{
+	eckd_check(eckd_of(device), SENSE0_REJECT, 0, MESSAGE_COMMAND);
+}
+
+static void chain_begin(struct device *device)
+{
+	struct eckd *eckd = eckd_of(device);
+
+	memset(&eckd->chain, 0, sizeof(eckd->chain));
+	eckd->chain.last = eckd->image->cylinders * eckd->image->heads - 1;
+}
+
+static const struct device_class class = {
+	.commands = commands,
+	.chain_begin = chain_begin,
+	.select = eckd_select_path,
+	.reject = reject,
+	.reset = eckd_reset_paths,
+};
+
+void eckd_init(struct eckd *eckd, const struct ckd_image *image, const struct eckd_identity *identity,
+	       bool read_only)
+{
+	memset(eckd, 0, sizeof(*eckd));
+	eckd->device.class = &class;
+	eckd->image = image;
+	eckd->identity = *identity;
+	eckd->read_only = read_only || !image->writable;
+	eckd->reserved_by = -1;
+	chain_begin(&eckd->device);
+}
+
+uint8_t eckd_model_of(uint32_t cylinders)
+{
+	static const struct {
+		uint32_t cylinders;
+		uint8_t model;
+	} models[] = {{1113, 0x02}, {2226, 0x06}, {3339, 0x0a}, {65520, 0x0c}};
+
+	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
+		if (cylinders <= models[i].cylinders)
+			return models[i].model;
+	return 0x0e;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A 3390 disk behind a 3990 control unit, in ECKD mode. */
+#ifndef CCWEMU_ECKD_H
+#define CCWEMU_ECKD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ckd_image.h"
+#include "device.h"
+
+#define ECKD_SERIAL_SIZE 14     /* location (2) and sequence number (12) of the node-element descriptor */
+#define ECKD_PGID_SIZE 11
+
+struct eckd_identity {
+	uint8_t cu_model;
+	uint8_t dev_model;
+	uint8_t unit_address;
+	uint16_t ssid;              /* storage-subsystem id */
+	char serial[ECKD_SERIAL_SIZE]; /* ASCII letters, digits, blanks */
+};
+
+/* What happened on one logical path (of one host). */
+struct eckd_path {
+	uint8_t state;              /* 0x00 reset, 0x80 ungrouped, 0xc0 grouped */
+	bool multipath;
+	uint8_t pgid[ECKD_PGID_SIZE];
+};
+
+/* The last thing that passed under the heads. */
+enum eckd_orientation { AT_INDEX, AT_HOME, AT_COUNT, AT_KEY, AT_DATA };
+
+/* All that a channel program sets up, and that its end takes away. */
+struct eckd_chain {
+	bool extent_defined;
+	bool mask_set;
+	bool in_domain;             /* of a Locate Record */
+	bool found;                 /* a search was satisfied: writing is possible */
+	bool page_ready;            /* Perform Subsystem Function prepared data to be read */
+	uint8_t mask;               /* file mask */
+	uint8_t operation;          /* of the Locate Record */
+	uint8_t operations_left;
+	uint8_t index_passes;       /* since data were transferred */
+	uint32_t first, last;       /* extent, as track numbers */
+	uint32_t track;
+	uint32_t record;            /* offset in the track of the record that orientation is about */
+	enum eckd_orientation orientation;
+};
+
+struct eckd {
+	struct device device;       /* first: a struct device * is a struct eckd * */
+	const struct ckd_image *image;
+	struct eckd_identity identity;
+	bool read_only;
+	int reserved_by;            /* initiator, -1: none */
+	struct eckd_path paths[DEVICE_PATHS];
+	struct eckd_chain chain;
+};
+
+void eckd_init(struct eckd *eckd, const struct ckd_image *image, const struct eckd_identity *identity,
+	       bool read_only);
+
+/* The model that IBM gave a 3390 of this size. */
+uint8_t eckd_model_of(uint32_t cylinders);
+
+/* ---- between the parts of the device ---- */
+
+/* Sense byte 0, byte 1; byte 7: format (high nibble) and message (low). */
+#define SENSE0_REJECT 0x80u
+#define SENSE0_EQUIPMENT 0x10u
+#define SENSE1_PERMANENT 0x80u
+#define SENSE1_TRACK_FORMAT 0x40u
+#define SENSE1_END_OF_CYLINDER 0x20u
+#define SENSE1_NO_RECORD 0x08u
+#define SENSE1_FILE_PROTECTED 0x04u
+#define SENSE1_WRITE_INHIBITED 0x02u
+#define MESSAGE_NONE 0x00u
+#define MESSAGE_COMMAND 0x01u       /* invalid command */
+#define MESSAGE_SEQUENCE 0x02u      /* invalid command sequence */
+#define MESSAGE_COUNT 0x03u         /* CCW count too small */
+#define MESSAGE_PARAMETER 0x04u     /* invalid parameter */
+
+/* Make sense data. Returns channel end, device end, unit check. */
+uint8_t eckd_check(struct eckd *eckd, uint8_t sense0, uint8_t sense1, uint8_t message);
+
+static inline struct eckd *eckd_of(struct device *device)
+{
+	return (struct eckd *)device;
+}
+
+/* eckd_identity.c */
+uint8_t eckd_sense_id(struct device *device, struct channel *channel);
+uint8_t eckd_read_characteristics(struct device *device, struct channel *channel);
+uint8_t eckd_read_configuration(struct device *device, struct channel *channel);
+uint8_t eckd_perform_function(struct device *device, struct channel *channel);
+uint8_t eckd_read_subsystem_data(struct device *device, struct channel *channel);
+
+/* eckd_paths.c */
+uint8_t eckd_sense_pgid(struct device *device, struct channel *channel);
+uint8_t eckd_set_pgid(struct device *device, struct channel *channel);
+uint8_t eckd_reserve(struct device *device, struct channel *channel);
+uint8_t eckd_release(struct device *device, struct channel *channel);
+uint8_t eckd_steal_lock(struct device *device, struct channel *channel);
+uint8_t eckd_select_path(struct device *device, unsigned path, uint8_t command);
+void eckd_reset_paths(struct device *device, unsigned initiator);
+
+/* eckd_position.c: where the heads are. All but the last three return 0 or the unit status of a check. */
+uint8_t eckd_move_to(struct eckd *eckd, uint32_t track);
+uint8_t eckd_next_record(struct eckd *eckd, bool multitrack, bool searching);
+uint8_t eckd_next_user_record(struct eckd *eckd, bool multitrack);
+uint8_t eckd_next_track(struct eckd *eckd);
+bool eckd_track_number(const struct eckd *eckd, const uint8_t address[4], uint32_t *track);
+uint8_t *eckd_track_bytes(const struct eckd *eckd);
+uint8_t *eckd_count_field(const struct eckd *eckd);
+
+/* eckd_locate.c: commands that say where and what */
+uint8_t eckd_define_extent(struct device *device, struct channel *channel);
+uint8_t eckd_locate_record(struct device *device, struct channel *channel);
+uint8_t eckd_seek(struct device *device, struct channel *channel);
+uint8_t eckd_recalibrate(struct device *device, struct channel *channel);
+uint8_t eckd_set_file_mask(struct device *device, struct channel *channel);
+uint8_t eckd_set_sector(struct device *device, struct channel *channel);
+uint8_t eckd_search_id(struct device *device, struct channel *channel);
+uint8_t eckd_search_key(struct device *device, struct channel *channel);
+uint8_t eckd_search_home(struct device *device, struct channel *channel);
+
+/* eckd_read.c, eckd_write.c */
+uint8_t eckd_read_record(struct device *device, struct channel *channel);
+uint8_t eckd_read_count(struct device *device, struct channel *channel);
+uint8_t eckd_read_r0(struct device *device, struct channel *channel);
+uint8_t eckd_read_home(struct device *device, struct channel *channel);
+uint8_t eckd_read_ipl(struct device *device, struct channel *channel);
+uint8_t eckd_write_record(struct device *device, struct channel *channel);
+uint8_t eckd_write_ckd(struct device *device, struct channel *channel);
+uint8_t eckd_write_r0(struct device *device, struct channel *channel);
+uint8_t eckd_erase(struct device *device, struct channel *channel);
+
+/* Kinds of access that a Locate Record may announce. */
+enum eckd_access { ACCESS_READ, ACCESS_UPDATE, ACCESS_FORMAT };
+
+/* Does the domain of a Locate Record, if this is in one, allow the access? 0 or the unit status of a check. */
+uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access access);
+
+#endif

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Commands that say which tracks, which record, and what will be done: extents, masks, seeks, searches. */
+#include <string.h>
+
+#include "channel.h"
+#include "eckd.h"
+
+#define MASK_SEEK 0x18u
+
+/* Operations of a Locate Record (IBM 3990 Storage Control Reference). */
+enum {
+	LOCATE_ORIENT = 0x00,
+	LOCATE_WRITE_DATA = 0x01,
+	LOCATE_FORMAT_WRITE = 0x03,
+	LOCATE_READ_DATA = 0x06,
+	LOCATE_READ = 0x16,
+};
+
+/* What a Locate Record's search orients to. */
+enum { ORIENT_COUNT = 0x00, ORIENT_HOME = 0x40, ORIENT_DATA = 0x80, ORIENT_INDEX = 0xc0 };
+
+static uint8_t reject(struct eckd *eckd, uint8_t message)
+{
+	return eckd_check(eckd, SENSE0_REJECT, 0, message);
+}
+
+uint8_t eckd_define_extent(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	struct eckd_chain *chain = &eckd->chain;
+	uint8_t data[16];
+	size_t size = channel_fetch(channel, data, sizeof(data));
+	uint32_t first, last;
+
+	if (channel_failed(channel))
+		return UNIT_END;
+	if (size < sizeof(data))
+		return reject(eckd, MESSAGE_COUNT);
+	if (chain->extent_defined || chain->mask_set)
+		return reject(eckd, MESSAGE_SEQUENCE);
+	if ((data[1] & 0xc0) != 0xc0) /* only ECKD mode */
+		return reject(eckd, MESSAGE_PARAMETER);
+	if (!eckd_track_number(eckd, data + 8, &first) || !eckd_track_number(eckd, data + 12, &last) || first > last)
+		return reject(eckd, MESSAGE_PARAMETER);
+	chain->extent_defined = true;
+	chain->mask = data[0];
+	chain->first = first;
+	chain->last = last;
+	chain->track = first;
+	chain->orientation = AT_INDEX;
+	return UNIT_END;
+}
+
+/* Look for the record with this id on the track. 0, or the unit status of a check (no record found). */
+static uint8_t find_record(struct eckd *eckd, const uint8_t id[5])
+{
+	uint8_t status;
+
+	eckd->chain.index_passes = 1; /* the search begins at the index: one time round is enough */
+	do {
+		status = eckd_next_record(eckd, false, true);
+	} while (!status && memcmp(eckd_count_field(eckd), id, 5));
+	eckd->chain.index_passes = 0;
+	return status;
+}
+
+static uint8_t orient(struct eckd *eckd, const uint8_t *data)
+{
+	uint8_t status = 0;
+
+	switch (data[0] & 0xc0) {
+	case ORIENT_HOME:
+		eckd->chain.orientation = AT_HOME;
+		break;
+	case ORIENT_INDEX:
+		eckd->chain.orientation = AT_INDEX;
+		break;
+	case ORIENT_DATA:
+		status = find_record(eckd, data + 8);
+		if (!status)
+			eckd->chain.orientation = AT_DATA;
+		break;
+	case ORIENT_COUNT:
+		status = find_record(eckd, data + 8);
+	}
+	return status;
+}
+
+static bool known_operation(uint8_t operation)
+{
+	switch (operation) {
+	case LOCATE_ORIENT:
+	case LOCATE_WRITE_DATA:
+	case LOCATE_FORMAT_WRITE:
+	case LOCATE_READ_DATA:
+	case LOCATE_READ:
+		return true;
+	default:
+		return false;
+	}
+}
+
+uint8_t eckd_locate_record(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	struct eckd_chain *chain = &eckd->chain;
+	uint8_t data[16], operation, status;
+	size_t size = channel_fetch(channel, data, sizeof(data));
+	uint32_t track;
+
+	if (channel_failed(channel))
+		return UNIT_END;
+	if (size < sizeof(data))
+		return reject(eckd, MESSAGE_COUNT);
+	operation = data[0] & 0x3f;
+	if (!chain->extent_defined || chain->in_domain)
+		return reject(eckd, MESSAGE_SEQUENCE);
+	if (!known_operation(operation) || (operation == LOCATE_ORIENT) != !data[3] ||
+	    !eckd_track_number(eckd, data + 4, &track))
+		return reject(eckd, MESSAGE_PARAMETER);
+	chain->index_passes = 0;
+	chain->found = false;
+	status = eckd_move_to(eckd, track);
+	if (!status)
+		status = orient(eckd, data);
+	if (status)
+		return status;
+	chain->in_domain = operation != LOCATE_ORIENT;
+	chain->operation = operation;
+	chain->operations_left = data[3];
+	chain->found = true;
+	return UNIT_END;
+}
+
+uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access access)
+{
+	struct eckd_chain *chain = &eckd->chain;
+	bool fits = false;
+
+	if (!chain->in_domain)
+		return 0;
+	switch (access) {
+	case ACCESS_READ:
+		fits = chain->operation == LOCATE_READ_DATA || chain->operation == LOCATE_READ;
+		break;
+	case ACCESS_UPDATE:
+		fits = chain->operation == LOCATE_WRITE_DATA;
+		break;
+	case ACCESS_FORMAT:
+		fits = chain->operation == LOCATE_FORMAT_WRITE;
+		break;
+	}
+	return fits ? 0 : reject(eckd, MESSAGE_SEQUENCE);
+}
+
+static uint8_t file_protected(struct eckd *eckd)
+{
+	return eckd_check(eckd, 0, SENSE1_FILE_PROTECTED, MESSAGE_NONE);
+}
+
+/* Seek, Seek Cylinder (0B), Seek Head (1B), as far as the file mask permits. */
+uint8_t eckd_seek(struct device *device, struct channel *channel)
+{
+	enum { SEEK_CYLINDER = 0x0b, SEEK_HEAD = 0x1b };
+	struct eckd *eckd = eckd_of(device);
+	struct eckd_chain *chain = &eckd->chain;
+	uint8_t data[6], status;
+	size_t size = channel_fetch(channel, data, sizeof(data));
+	uint32_t track, heads = eckd->image->heads;
+	uint8_t least = channel->command == SEEK_HEAD ? 0x10 : channel->command == SEEK_CYLINDER ? 0x08 : 0x00;
+
+	if (channel_failed(channel))
+		return UNIT_END;
+	if (size < sizeof(data))
+		return reject(eckd, MESSAGE_COUNT);
+	if (chain->in_domain)
+		return reject(eckd, MESSAGE_SEQUENCE);
+	if ((chain->mask & MASK_SEEK) > least)
+		return file_protected(eckd);
+	if (data[0] || data[1] || !eckd_track_number(eckd, data + 2, &track))
+		return reject(eckd, MESSAGE_PARAMETER);
+	if (channel->command == SEEK_HEAD)
+		track = chain->track / heads * heads + track % heads;
+	chain->index_passes = 0;
+	chain->found = false;
+	status = eckd_move_to(eckd, track);
+	return status ? status : UNIT_END;
+}
+
+uint8_t eckd_recalibrate(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	uint8_t status;
+
+	(void)channel;
+	if (eckd->chain.in_domain)
+		return reject(eckd, MESSAGE_SEQUENCE);
+	if (eckd->chain.mask & MASK_SEEK)
+		return file_protected(eckd);
+	eckd->chain.index_passes = 0;
+	eckd->chain.found = false;
+	status = eckd_move_to(eckd, 0);
+	return status ? status : UNIT_END;
+}
+
+uint8_t eckd_set_file_mask(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	uint8_t mask;
+	size_t size = channel_fetch(channel, &mask, 1);
+
+	if (channel_failed(channel))
+		return UNIT_END;
+	if (!size)
+		return reject(eckd, MESSAGE_COUNT);
+	if (eckd->chain.extent_defined || eckd->chain.mask_set)
+		return reject(eckd, MESSAGE_SEQUENCE);
+	eckd->chain.mask = mask;
+	eckd->chain.mask_set = true;
+	return UNIT_END;
+}
+
+/* A hint about the angle, of no use here. */
+uint8_t eckd_set_sector(struct device *device, struct channel *channel)
+{
+	uint8_t sector;
+	size_t size = channel_fetch(channel, &sector, 1);
+
+	if (channel_failed(channel))
+		return UNIT_END;
+	if (!size)
+		return reject(eckd_of(device), MESSAGE_COUNT);
+	if (sector != 0xff && sector >= 224)
+		return reject(eckd_of(device), MESSAGE_PARAMETER);
+	return UNIT_END;
+}
+
+/* Equal (x1/x9 with 0x20), high (0x40), or either (0x60): bits of the search commands' codes. */
+static bool satisfied(uint8_t command, int compared)
+{
+	return (command & 0x20 && compared == 0) || (command & 0x40 && compared > 0);
+}
+
+static uint8_t search_ends(struct eckd *eckd, bool match)
+{
+	eckd->chain.found = match;
+	return match ? UNIT_END | UNIT_MODIFIER : UNIT_END;
+}
+
+/* Compare the next record's id with the argument; satisfied, the CCW that follows is skipped. */
+uint8_t eckd_search_id(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	uint8_t argument[5], status;
+	size_t size;
+
+	if (eckd->chain.in_domain)
+		return reject(eckd, MESSAGE_SEQUENCE);
+	status = eckd_next_record(eckd, channel->command & 0x80, true);
+	if (status)
+		return status;
+	size = channel_fetch(channel, argument, sizeof(argument));
+	if (channel_failed(channel))
+		return UNIT_END;
+	if (!size)
+		return reject(eckd, MESSAGE_COUNT);
+	return search_ends(eckd, satisfied(channel->command, memcmp(eckd_count_field(eckd), argument, size)));
+}
+
+/* Compare the key of the record whose count field has just gone by, else of the next one. */
+uint8_t eckd_search_key(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	uint8_t argument[255], status = 0;
+	const uint8_t *count;
+	size_t size;
+
+	if (eckd->chain.in_domain)
+		return reject(eckd, MESSAGE_SEQUENCE);
+	if (eckd->chain.orientation != AT_COUNT)
+		status = eckd_next_record(eckd, channel->command & 0x80, true);
+	if (status)
+		return status;
+	count = eckd_count_field(eckd);
+	eckd->chain.orientation = AT_KEY;
+	if (!ckd_key_length(count))
+		return search_ends(eckd, false);
+	size = channel_fetch(channel, argument, ckd_key_length(count));
+	if (channel_failed(channel))
+		return UNIT_END;
+	return search_ends(eckd, size && satisfied(channel->command, memcmp(count + CKD_COUNT_SIZE, argument, size)));
+}
+
+uint8_t eckd_search_home(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	uint8_t argument[4], status = 0;
+	size_t size;
+
+	if (eckd->chain.in_domain)
+		return reject(eckd, MESSAGE_SEQUENCE);
+	if (channel->command & 0x80 && eckd->chain.orientation != AT_INDEX)
+		status = eckd_next_track(eckd);
+	if (status)
+		return status;
+	size = channel_fetch(channel, argument, sizeof(argument));
+	if (channel_failed(channel))
+		return UNIT_END;
+	eckd->chain.orientation = AT_HOME;
+	return search_ends(eckd, size && !memcmp(eckd_track_bytes(eckd) + 1, argument, size));
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Path groups, and the reservation of the device by one host. */
+#include <string.h>
+
+#include "channel.h"
+#include "eckd.h"
+
+#define PATH_UNGROUPED 0x80u
+#define PATH_GROUPED 0xc0u
+#define STATE_MULTIPATH 0x08u
+#define STATE_RESERVED_ELSEWHERE 0x20u
+#define STATE_RESERVED_SELF 0x30u
+
+#define FUNCTION_MULTIPATH 0x80u
+#define FUNCTION 0x60u
+#define FUNCTION_ESTABLISH 0x00u
+#define FUNCTION_DISBAND 0x20u
+#define FUNCTION_RESIGN 0x40u
+
+static int initiator(unsigned path)
+{
+	return (int)(path / CSS_PATHS);
+}
+
+/* Sense path group id: state of the path, id of its group. */
+uint8_t eckd_sense_pgid(struct device *device, struct channel *channel)
+{
+	const struct eckd *eckd = eckd_of(device);
+	const struct eckd_path *path = &eckd->paths[channel->path];
+	uint8_t data[1 + ECKD_PGID_SIZE];
+
+	data[0] = path->state;
+	if (path->state == PATH_GROUPED && path->multipath)
+		data[0] |= STATE_MULTIPATH;
+	if (eckd->reserved_by == initiator(channel->path))
+		data[0] |= STATE_RESERVED_SELF;
+	else if (eckd->reserved_by >= 0)
+		data[0] |= STATE_RESERVED_ELSEWHERE;
+	memcpy(data + 1, path->pgid, ECKD_PGID_SIZE);
+	channel_store(channel, data, sizeof(data));
+	return UNIT_END;
+}
+
+static bool in_group(const struct eckd_path *path, const uint8_t *pgid)
+{
+	return path->state == PATH_GROUPED && !memcmp(path->pgid, pgid, ECKD_PGID_SIZE);
+}
+
+static void ungroup(struct eckd_path *path)
+{
+	*path = (struct eckd_path){.state = PATH_UNGROUPED};
+}
+
+/* A path joins the group; a group has one mode for all its paths. */
+static bool establish(struct eckd *eckd, struct eckd_path *path, const uint8_t *pgid, bool multipath)
+{
+	if (path->state == PATH_GROUPED && !in_group(path, pgid))
+		return false;
+	for (unsigned i = 0; i < DEVICE_PATHS; i++) {
+		const struct eckd_path *other = &eckd->paths[i];
+
+		if (other != path && in_group(other, pgid) && other->multipath != multipath)
+			return false;
+	}
+	path->state = PATH_GROUPED;
+	path->multipath = multipath;
+	memcpy(path->pgid, pgid, ECKD_PGID_SIZE);
+	return true;
+}
+
+static bool disband(struct eckd *eckd, const struct eckd_path *path, const uint8_t *pgid)
+{
+	if (!in_group(path, pgid))
+		return false;
+	for (unsigned i = 0; i < DEVICE_PATHS; i++)
+		if (in_group(&eckd->paths[i], pgid))
+			ungroup(&eckd->paths[i]);
+	return true;
+}
+
+uint8_t eckd_set_pgid(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	struct eckd_path *path = &eckd->paths[channel->path];
+	uint8_t data[1 + ECKD_PGID_SIZE];
+	size_t size = channel_fetch(channel, data, sizeof(data));
+	bool done = false;
+
+	if (channel_failed(channel))
+		return UNIT_END;
+	if (size < sizeof(data))
+		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_COUNT);
+	switch (data[0] & FUNCTION) {
+	case FUNCTION_ESTABLISH:
+		done = establish(eckd, path, data + 1, data[0] & FUNCTION_MULTIPATH);
+		break;
+	case FUNCTION_DISBAND:
+		done = disband(eckd, path, data + 1);
+		break;
+	case FUNCTION_RESIGN:
+		done = in_group(path, data + 1);
+		if (done)
+			ungroup(path);
+		break;
+	}
+	return done ? UNIT_END : eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_PARAMETER);
+}
+
+/* The reservation commands bring the sense bytes along. */
+static uint8_t store_sense(struct device *device, struct channel *channel)
+{
+	channel_store(channel, device->sense, DEVICE_SENSE_SIZE);
+	return UNIT_END;
+}
+
+uint8_t eckd_reserve(struct device *device, struct channel *channel)
+{
+	eckd_of(device)->reserved_by = initiator(channel->path);
+	return store_sense(device, channel);
+}
+
+uint8_t eckd_steal_lock(struct device *device, struct channel *channel)
+{
+	return eckd_reserve(device, channel);
+}
+
+uint8_t eckd_release(struct device *device, struct channel *channel)
+{
+	eckd_of(device)->reserved_by = -1;
+	return store_sense(device, channel);
+}
+
+/* Another host's reservation makes the device busy, apart from what is needed to find out and to break it. */
+uint8_t eckd_select_path(struct device *device, unsigned path, uint8_t command)
+{
+	enum { SENSE = 0x04, STEAL_LOCK = 0x14, SENSE_PGID = 0x34, SET_PGID = 0xaf, SENSE_ID = 0xe4 };
+	const struct eckd *eckd = eckd_of(device);
+
+	if (command != SENSE && device->sense_pending) { /* any other command gives the sense data up */
+		device->sense_pending = false;
+		memset(device->sense, 0, sizeof(device->sense));
+	}
+	if (eckd->reserved_by < 0 || eckd->reserved_by == initiator(path))
+		return 0;
+	switch (command) {
+	case SENSE:
+	case STEAL_LOCK:
+	case SENSE_PGID:
+	case SET_PGID:
+	case SENSE_ID:
+		return 0;
+	default:
+		return UNIT_BUSY;
+	}
+}
+
+void eckd_reset_paths(struct device *device, unsigned who)
+{
+	struct eckd *eckd = eckd_of(device);
+
+	memset(eckd->paths + who * CSS_PATHS, 0, CSS_PATHS * sizeof(eckd->paths[0]));
+	if (eckd->reserved_by == (int)who)
+		eckd->reserved_by = -1;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A guest's main storage, as a set of mapped areas. */
+#ifndef CCWEMU_STORAGE_H
+#define CCWEMU_STORAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct storage_area {
+	uint64_t start;
+	uint64_t size;
+	uint8_t *host;
+	uint8_t key;        /* storage key, 0..15 */
+	bool fetch_protected;
+	void *owner;        /* for whoever mapped it */
+};
+
+/* Sorted by start, never overlapping. */
+struct storage {
+	struct storage_area *areas;
+	size_t count;
+	size_t room;
+};
+
+void storage_init(struct storage *storage);
+void storage_free(struct storage *storage);
+
+/* 0, EINVAL (empty or wraps), EEXIST (overlaps a mapped area), ENOMEM */
+int storage_map(struct storage *storage, const struct storage_area *area);
+
+/* Take out the area that starts at start and has this size. 0 (its owner in *owner), or ENOENT. */
+int storage_unmap(struct storage *storage, uint64_t start, uint64_t size, void **owner);
+
+/* The area that holds address, or NULL. */
+const struct storage_area *storage_find(const struct storage *storage, uint64_t address);
+
+/* Copy out size bytes, over the border of adjacent areas if need be. False: some of it is not mapped. */
+bool storage_read(const struct storage *storage, uint64_t address, void *data, size_t size);
+
+/* Is the whole range mapped? */
+bool storage_mapped(const struct storage *storage, uint64_t address, uint64_t size);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* z/Architecture Principles of Operation, chapters 14 (the instructions) and 16 (the status they leave). */
+#include "subchannel.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "bytes.h"
+
+static uint16_t pmcw_flags(const struct subchannel *sch)
+{
+	return get_be16(sch->schib + PMCW_FLAGS);
+}
+
+static bool operational(const struct subchannel *sch)
+{
+	return (pmcw_flags(sch) & (PMCW_VALID | PMCW_ENABLED)) == (PMCW_VALID | PMCW_ENABLED);
+}
+
+static void forget_program(struct subchannel *sch)
+{
+	sch->channel.cpa = 0;
+	sch->channel.count = 0;
+	sch->channel.unit_status = 0;
+	sch->channel.status = 0;
+	memset(sch->esw, 0, sizeof(sch->esw));
+	memset(sch->ecw, 0, sizeof(sch->ecw));
+}
+
+int subchannel_init(struct subchannel *sch, const struct subchannel_config *config)
+{
+	uint16_t flags = 0;
+
+	memset(sch, 0, sizeof(*sch));
+	atomic_init(&sch->stop, false);
+	if (config->device) {
+		while (config->device->initiators & (1u << sch->initiator))
+			if (++sch->initiator == DEVICE_INITIATORS)
+				return ENOSPC;
+		config->device->initiators |= (uint8_t)(1u << sch->initiator);
+		sch->device = config->device;
+		flags = PMCW_VALID | (config->enabled ? PMCW_ENABLED : 0);
+	}
+	put_be16(sch->schib + PMCW_FLAGS, flags);
+	put_be16(sch->schib + PMCW_DEVNO, config->devno);
+	sch->schib[PMCW_LPM] = config->pim;
+	sch->schib[PMCW_PIM] = config->pim;
+	sch->schib[PMCW_POM] = config->pom;
+	sch->schib[PMCW_PAM] = config->pam;
+	memcpy(sch->schib + PMCW_CHPID, config->chpids, CSS_PATHS);
+	put_be32(sch->schib + PMCW_CHARS, config->concurrent_sense ? PMCW_CSENSE : 0);
+	return 0;
+}
+
+void subchannel_detach(struct subchannel *sch)
+{
+	if (!sch->device)
+		return;
+	sch->device->class->reset(sch->device, sch->initiator);
+	sch->device->initiators &= (uint8_t)~(1u << sch->initiator);
+	sch->device = NULL;
+	put_be16(sch->schib + PMCW_FLAGS, pmcw_flags(sch) & (uint16_t)~PMCW_VALID);
+}
+
+void subchannel_parse_orb(struct channel_orb *orb, const uint8_t bytes[CSS_ORB_SIZE])
+{
+	orb->intparm = get_be32(bytes);
+	orb->flags = get_be32(bytes + 4);
+	orb->cpa = get_be32(bytes + 8);
+}
+
+/* The first path, from the left, that the program allows and that works; CSS_PATHS: none. */
+static unsigned choose_path(const struct subchannel *sch, uint8_t lpm)
+{
+	uint8_t usable = lpm & sch->schib[PMCW_LPM] & sch->schib[PMCW_PIM] & sch->schib[PMCW_PAM];
+	unsigned path = 0;
+
+	while (path < CSS_PATHS && !(usable & (0x80u >> path)))
+		path++;
+	return path;
+}
+
+/* Extended status: format-0 ESW with the path used, and the device's sense data when they may come along. */
+static void extend_status(struct subchannel *sch)
+{
+	struct device *device = sch->device;
+
+	memset(sch->esw, 0, sizeof(sch->esw));
+	sch->esw[1] = sch->schib[PMCW_LPUM];
+	if (!(sch->channel.unit_status & UNIT_CHECK) || !device->sense_pending ||
+	    !(get_be32(sch->schib + PMCW_CHARS) & PMCW_CSENSE))
+		return;
+	/*
+	 * ERW: sense data in the ECW, 32 bytes. The count stands where a measured machine had it (bits 16-23);
+	 * Principles of Operation put it in bits 10-15. Linux looks at the first bit only.
+	 */
+	put_be32(sch->esw + 4, 0x01002000u);
+	memcpy(sch->ecw, device->sense, sizeof(sch->ecw));
+	device->sense_pending = false;
+	memset(device->sense, 0, sizeof(device->sense));
+	sch->scsw_flags |= SCSW_ESWF | SCSW_ECTL;
+}
+
+/* Status of a start function that has come to its end. */
+static void end_start(struct subchannel *sch)
+{
+	const struct channel *channel = &sch->channel;
+	uint32_t flags = sch->scsw_flags & ~(SCSW_AC | SCSW_SC);
+
+	flags |= SCSW_SC_PENDING | SCSW_SC_PRIMARY | SCSW_SC_SECONDARY;
+	if (channel->unit_status & ~UNIT_END || channel->status & ~SCH_PCI)
+		flags |= SCSW_SC_ALERT;
+	if (channel->status & SCH_PCI)
+		flags |= SCSW_SC_INTERMEDIATE;
+	sch->scsw_flags = flags;
+	extend_status(sch);
+}
+
+static void suspend(struct subchannel *sch)
+{
+	uint32_t flags = (sch->scsw_flags & ~(SCSW_AC | SCSW_SC)) | SCSW_AC_SUSPENDED;
+
+	if (!(sch->channel.orb.flags & ORB_SUPPRESS_SUSPEND) || sch->channel.status & SCH_PCI)
+		flags |= SCSW_SC_INTERMEDIATE | SCSW_SC_PENDING;
+	sch->scsw_flags = flags;
+	sch->esw[1] = sch->schib[PMCW_LPUM];
+}
+
+static void settle(struct subchannel *sch, enum channel_outcome outcome)
+{
+	switch (outcome) {
+	case CHANNEL_ENDED:
+		end_start(sch);
+		break;
+	case CHANNEL_SUSPENDED:
+		suspend(sch);
+		break;
+	case CHANNEL_STOPPED: /* the halt or clear that asked for it says what status there is */
+		break;
+	}
+}
+
+unsigned subchannel_start(struct subchannel *sch, const struct channel_orb *orb, const struct storage *storage,
+			  channel_fetch_ccw fetch, const void *source)
+{
+	unsigned path;
+
+	if (!operational(sch))
+		return 3;
+	if (subchannel_pending(sch))
+		return 1;
+	if (sch->scsw_flags & SCSW_FC)
+		return 2;
+	forget_program(sch);
+	put_be32(sch->schib + PMCW_INTPARM, orb->intparm);
+	sch->scsw_flags = (orb->flags & ORB_TO_SCSW) | SCSW_FC_START;
+	sch->channel.orb = *orb;
+	path = choose_path(sch, (uint8_t)(orb->flags >> ORB_LPM_SHIFT));
+	if (path == CSS_PATHS) { /* deferred condition code 3 */
+		sch->scsw_flags |= SCSW_CC3 | SCSW_PNO | SCSW_AC_START | SCSW_SC_ALERT | SCSW_SC_PENDING;
+		sch->schib[PMCW_PNOM] = (uint8_t)(orb->flags >> ORB_LPM_SHIFT) & sch->schib[PMCW_PIM];
+		return 0;
+	}
+	sch->schib[PMCW_LPUM] = (uint8_t)(0x80u >> path);
+	sch->channel.path = sch->initiator * CSS_PATHS + path;
+	sch->channel.device = sch->device;
+	sch->channel.storage = storage;
+	sch->channel.fetch_ccw = fetch;
+	sch->channel.ccw_source = source;
+	sch->channel.stop = &sch->stop;
+	settle(sch, channel_start(&sch->channel));
+	return 0;
+}
+
+unsigned subchannel_resume(struct subchannel *sch)
+{
+	if (!operational(sch))
+		return 3;
+	if (subchannel_pending(sch))
+		return 1;
+	if (!(sch->scsw_flags & SCSW_AC_SUSPENDED))
+		return 2;
+	sch->scsw_flags &= ~SCSW_AC_SUSPENDED;
+	settle(sch, channel_resume(&sch->channel));
+	return 0;
+}
+
+unsigned subchannel_halt(struct subchannel *sch)
+{
+	uint32_t started = sch->scsw_flags & SCSW_FC_START;
+	uint32_t pending = sch->scsw_flags & SCSW_SC;
+
+	if (!operational(sch))
+		return 3;
+	/* an intermediate status of a program that is not over (suspended) does not stand in the way */
+	if (pending && pending != (SCSW_SC_PENDING | SCSW_SC_INTERMEDIATE))
+		return 1;
+	if (sch->scsw_flags & (SCSW_FC_HALT | SCSW_FC_CLEAR))
+		return 2;
+	sch->scsw_flags &= ~(SCSW_AC | SCSW_SC);
+	sch->scsw_flags |= SCSW_FC_HALT | SCSW_SC_PENDING;
+	if (started)
+		sch->scsw_flags |= SCSW_SC_PRIMARY | SCSW_SC_SECONDARY;
+	return 0;
+}
+
+unsigned subchannel_clear(struct subchannel *sch)
+{
+	if (!operational(sch))
+		return 3;
+	sch->scsw_flags = SCSW_FC_CLEAR | SCSW_SC_PENDING;
+	forget_program(sch);
+	sch->device->class->chain_begin(sch->device);
+	return 0;
+}
+
+unsigned subchannel_cancel(struct subchannel *sch)
+{
+	if (!operational(sch))
+		return 3;
+	if (subchannel_pending(sch))
+		return 1;
+	if (!(sch->scsw_flags & SCSW_AC_SUSPENDED))
+		return 2;
+	sch->scsw_flags = 0;
+	forget_program(sch);
+	return 0;
+}
+
+static void put_scsw(const struct subchannel *sch, uint8_t scsw[CSS_SCSW_SIZE])
+{
+	put_be32(scsw, sch->scsw_flags);
+	put_be32(scsw + 4, sch->channel.cpa);
+	scsw[8] = sch->channel.unit_status;
+	scsw[9] = sch->channel.status;
+	put_be16(scsw + 10, sch->channel.count);
+}
+
+/* What TEST SUBCHANNEL clears, once the status has been stored. */
+static void clear_status(struct subchannel *sch)
+{
+	bool suspended = sch->scsw_flags & SCSW_AC_SUSPENDED;
+
+	sch->scsw_flags &= ~(SCSW_SC | SCSW_PNO);
+	sch->channel.status &= (uint8_t)~SCH_PCI;
+	if (suspended) /* the start function goes on */
+		return;
+	sch->scsw_flags &= ~(SCSW_FC | SCSW_AC | SCSW_CC3 | SCSW_ESWF | SCSW_ECTL);
+	memset(sch->ecw, 0, sizeof(sch->ecw));
+	memset(sch->esw, 0, sizeof(sch->esw));
+}
+
+unsigned subchannel_test(struct subchannel *sch, uint8_t irb[CSS_IRB_SIZE])
+{
+	memset(irb, 0, CSS_IRB_SIZE);
+	if (!operational(sch))
+		return 3;
+	put_scsw(sch, irb);
+	memcpy(irb + IRB_ESW, sch->esw, CSS_ESW_SIZE);
+	if (!subchannel_pending(sch))
+		return 1;
+	if (sch->scsw_flags & SCSW_ECTL)
+		memcpy(irb + IRB_ECW, sch->ecw, CSS_ECW_SIZE);
+	clear_status(sch);
+	return 0;
+}
+
+void subchannel_store(const struct subchannel *sch, uint8_t schib[CSS_SCHIB_SIZE])
+{
+	memcpy(schib, sch->schib, CSS_SCHIB_SIZE);
+	put_scsw(sch, schib + CSS_PMCW_SIZE);
+}
+
+bool subchannel_valid_schib(const uint8_t schib[CSS_SCHIB_SIZE])
+{
+	uint16_t flags = get_be16(schib + PMCW_FLAGS);
+
+	/* bits 0-1 and 5-7 of word 1 (limit mode 11 is reserved too), and all but the last three bits of word 6 */
+	return !(flags & 0xc700u) && (flags & 0x0060u) != 0x0060u && !(get_be32(schib + PMCW_CHARS) & ~7u);
+}
+
+unsigned subchannel_modify(struct subchannel *sch, const uint8_t schib[CSS_SCHIB_SIZE])
+{
+	uint16_t kept = pmcw_flags(sch) & (uint16_t)~PMCW_MODIFIABLE;
+
+	if (subchannel_pending(sch))
+		return 1;
+	if (sch->scsw_flags & SCSW_FC)
+		return 2;
+	if (!(kept & PMCW_VALID)) /* nothing to modify without a device; no condition code says so */
+		return 0;
+	memcpy(sch->schib + PMCW_INTPARM, schib + PMCW_INTPARM, 4);
+	put_be16(sch->schib + PMCW_FLAGS, kept | (get_be16(schib + PMCW_FLAGS) & PMCW_MODIFIABLE));
+	sch->schib[PMCW_LPM] = schib[PMCW_LPM];
+	sch->schib[PMCW_POM] = schib[PMCW_POM];
+	memcpy(sch->schib + PMCW_MBI, schib + PMCW_MBI, 2);
+	memcpy(sch->schib + PMCW_CHARS, schib + PMCW_CHARS, 4);
+	return 0;
+}
+
+void subchannel_set_paths(struct subchannel *sch, uint8_t pam)
+{
+	sch->schib[PMCW_PAM] = pam;
+	if (sch->scsw_flags & SCSW_AC_SUSPENDED)
+		return;
+	sch->schib[PMCW_LPUM] &= pam;
+}

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The emulated machine as a whole."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+from ccwemu.machine import procfiles
+from ccwemu.machine.block import Blocks
+from ccwemu.machine.ccw import CcwBus, CcwDevice
+from ccwemu.machine.channelio import ChannelIo, NoChannels
+from ccwemu.machine.cio import IoSubchannelDriver
+from ccwemu.machine.css import ChannelSubsystem
+from ccwemu.machine.cstring import error
+from ccwemu.machine.drivers import DriverSet
+from ccwemu.machine.kconfig import KernelConfig
+from ccwemu.machine.kernel import Kernel
+from ccwemu.machine.mdev import MdevHandle
+from ccwemu.machine.modules import Modules
+from ccwemu.machine.spec import DasdSpec, MachineSpec, check
+
+__all__ = ["ChannelIo", "Machine", "MdevHandle", "Mdevs", "NoChannels"]
+
+
+class Mdevs:
+    """Mediated devices as who uses them sees them: what QEMU opens."""
+
+    def __init__(self, kernel: Kernel, drivers: DriverSet) -> None:
+        self._kernel = kernel
+        self._drivers = drivers
+
+    def open_device(self, uuid: str) -> MdevHandle:
+        """Open a mediated device (group and device). Raises OSError.
+
+        ENOENT: no such device; ENODEV: it has no driver, or is going away; EBUSY: someone has it open.
+        """
+        with self._kernel.lock:
+            mdev = self._drivers.mdev.devices.get(uuid.lower()) if self._drivers.mdev is not None else None
+            if mdev is None:
+                raise error(errno.ENOENT)
+            return mdev.open()
+
+    def is_open(self, uuid: str) -> bool:
+        with self._kernel.lock:
+            mdev = self._drivers.mdev.devices.get(uuid.lower()) if self._drivers.mdev is not None else None
+            return mdev is not None and mdev.handle is not None
+
+    def set_request_interval(self, seconds: float) -> None:
+        """How long a removal that waits does so between two requests to the user (10 s on Linux)."""
+        with self._kernel.lock:
+            if self._drivers.mdev is not None:
+                self._drivers.mdev.request_interval = seconds
+
+
+class Machine:
+    """One machine from boot to halt. All that changes it happens under ``lock``."""
+
+    def __init__(self, spec: MachineSpec, io: ChannelIo | None = None, *, threaded: bool = True) -> None:
+        """``io``: how its subchannels are reached. ``threaded=False``: asynchronous work waits for :meth:`settle`.
+
+        Raises SpecError, ValueError (a kernel release that is not known).
+        """
+        check(spec)
+        self.spec = spec
+        self.kernel = Kernel(spec.kernel, threaded)
+        self.config = KernelConfig(spec.kernel, spec.config)
+        self.sysfs = self.kernel.sysfs
+        self.proc = self.kernel.proc
+        self.dev = self.kernel.dev
+        self.lock = self.kernel.lock
+        self.uevents = self.kernel.uevents
+        self.dmesg = self.kernel.log
+        self.blocks = Blocks(self.kernel)
+        self.css = ChannelSubsystem(self.kernel, spec, io if io is not None else NoChannels())
+        self.ccw_bus = CcwBus(self.kernel)
+        self._drivers = DriverSet(self.kernel, self.config, self.css, self.ccw_bus, self.blocks)
+        self.modules = Modules(self.kernel, self.config, self._drivers.code)
+        self._drivers.is_module = lambda name: name in self.modules.available
+        self.mdevs = Mdevs(self.kernel, self._drivers)
+
+    def set_open_counter(self, counter: Callable[[str], int]) -> None:
+        """``counter(name)``: mounts and swap areas on a disk or partition, which hold no device file open."""
+        self.blocks.set_open_counter(counter)
+
+    def boot(self) -> None:
+        """Register the subchannels, have devices recognised, load the modules, bring online what the spec says."""
+        with self.lock:
+            self.dmesg.append(procfiles.version(self.spec).rstrip("\n"))
+            self.dmesg.append(f"Kernel command line: {procfiles.command_line(self.spec)}")
+            for items in procfiles.ignore_lists(self.spec):
+                self.css.blacklist.change(items, True)
+            procfiles.install(self.kernel, self.spec, self.config, self.css.blacklist, self.blocks, self.modules)
+            self._drivers.built_in_ccw_drivers()
+            IoSubchannelDriver(self.css, self.ccw_bus).register()
+            self.css.boot()
+            self.modules.start_builtin()
+        self.settle()
+        with self.lock:
+            self.modules.load_at_boot(self.spec.modules)
+        self.settle()
+        with self.lock:
+            self._bring_online()
+
+    def settle(self) -> None:
+        """Wait until the kernel has no work left (as /proc/cio_settle)."""
+        self.kernel.work.flush()
+
+    def halt(self) -> None:
+        """End the machine: forget its work, let its subchannels go."""
+        self.kernel.work.close()
+        with self.lock:
+            for subchannel in self.css.subchannels.values():
+                subchannel.release_channel()
+
+    def ccw_device(self, busid: str) -> CcwDevice | None:
+        """The ccw device of that bus id, if it is registered."""
+        device = self.ccw_bus.devices.get(busid)
+        return device if isinstance(device, CcwDevice) else None
+
+    def _bring_online(self) -> None:
+        for spec in self.spec.subchannels:
+            if not (isinstance(spec.device, DasdSpec) and spec.device.online and spec.devno):
+                continue
+            device = self.ccw_device(spec.devno)
+            if device is None:
+                continue
+            try:
+                device.set_online()
+            except OSError as problem:
+                device.log(f"Setting the device online at boot failed: {problem.strerror}")

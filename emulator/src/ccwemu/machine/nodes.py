@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Device nodes that the kernel makes in /dev. Source: Linux drivers/base/devtmpfs.c."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ccwemu.machine.kernel import Kernel, ensure
+from ccwemu.machine.tree import DeviceFile, Directory, OpenDevice
+
+
+def add_node(
+    kernel: Kernel,
+    path: str,
+    mode: int,
+    kind: str,
+    rdev: tuple[int, int],
+    open_: Callable[[int], OpenDevice],
+    size: Callable[[], int] | None = None,
+) -> DeviceFile:
+    """Make /dev/<path>, with the directories above it. ``kind`` is "block" or "char"."""
+    folder, _, name = path.rpartition("/")
+    directory = ensure(kernel.dev, folder) if folder else kernel.dev
+    return directory.add(DeviceFile(name, mode, kind, rdev, open_, size))
+
+
+def remove_node(kernel: Kernel, path: str) -> None:
+    """Take /dev/<path> away, and the directories above it that are left empty."""
+    node = kernel.dev.lookup(path)
+    while node is not None and node.parent is not None:
+        parent = node.parent
+        if isinstance(node, Directory) and list(node):
+            return
+        parent.remove(node.name)
+        node = parent
+
+
+class PlainOpen:
+    """An opened character device that offers nothing but being open; ``closed`` is called once."""
+
+    def __init__(self, closed: Callable[[], None]) -> None:
+        self._closed: Callable[[], None] | None = closed
+
+    def read(self, offset: int, count: int) -> bytes:
+        return b""
+
+    def write(self, offset: int, data: bytes) -> int:
+        return len(data)
+
+    def sync(self) -> None:
+        return None
+
+    def close(self) -> None:
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed()

@@ -92,8 +92,11 @@ def prepare(base: str, *, hostname: str, owner: int) -> tuple[str, list[Bind]]:
     binds = _system_binds(root, launchers)
     for bind in binds:
         _make_mount_point(bind.source, root + bind.target)
-    if os.geteuid() == 0 and owner != 0:
-        _give(root, owner, everything=first)
+    if first:
+        give(root, owner)
+    else:
+        for name in ("", "run", "tmp", "run/lock", "run/ccwemu", "run/ccwemu/proc"):
+            _give_one(os.path.join(root, name), owner)
     return root, binds
 
 
@@ -102,16 +105,17 @@ def _empty(directory: str) -> None:
         shutil.rmtree(directory)
 
 
-def _give(root: str, owner: int, *, everything: bool) -> None:
-    """Make the node's root the owner of what root outside has written."""
-    if everything:
-        for parent, directories, files in os.walk(root):
-            for name in (*directories, *files):
-                os.chown(os.path.join(parent, name), owner, owner, follow_symlinks=False)
-    else:
-        for name in ("run", "tmp", "run/lock", "run/ccwemu", "run/ccwemu/proc"):
-            os.chown(os.path.join(root, name), owner, owner)
-    os.chown(root, owner, owner)
+def give(path: str, owner: int) -> None:
+    """Make the node's root, ``owner`` outside, the owner of a tree that root outside has written."""
+    _give_one(path, owner)
+    for parent, directories, files in os.walk(path):
+        for name in (*directories, *files):
+            _give_one(os.path.join(parent, name), owner)
+
+
+def _give_one(path: str, owner: int) -> None:
+    if os.geteuid() == 0 and owner != 0:
+        os.chown(path, owner, owner, follow_symlinks=False)
 
 
 # -- /etc -------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command ``ccwemu``.
+
+``exec`` and ``shell`` come first and import little: a play runs them for every task.
+Exit status: that of the command (exec, shell), else 0 done, 1 failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+USAGE = """\
+usage: ccwemu COMMAND ...
+
+  up LAB.yml | seed          start a lab
+  ps [--json]                the labs and their nodes
+  exec [--lab LAB] NODE -- COMMAND [ARGUMENT...]
+                             run a command as root of a node
+  shell [--lab LAB] NODE     a shell on a node
+  reboot [--lab LAB] HOST    reboot a host
+  down [LAB | --all] [--keep]
+                             end a lab and remove it (--keep: leave disks and file systems for the next up)
+  validate LAB.yml           check a lab's definition
+  disk create | info         make or describe a disk image
+
+ccwemu COMMAND --help says more. Labs are kept in $CCWEMU_HOME (default: ~/.local/state/ccwemu).
+"""
+
+_PROGRESS_AFTER = 1.0
+"""Seconds after which a user is told what is being done."""
+
+
+class _Progress:
+    """Says what is being done, on standard error, once it has taken more than a second."""
+
+    def __init__(self) -> None:
+        import threading
+
+        self._text = ""
+        self._timer: threading.Timer | None = None
+
+    def __call__(self, text: str) -> None:
+        import threading
+
+        self.stop()
+        self._text = text
+        self._timer = threading.Timer(_PROGRESS_AFTER, self._say)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _say(self) -> None:
+        print(f"{self._text} ...", file=sys.stderr, flush=True)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    command, rest = (words[0], words[1:]) if words else ("", [])
+    if command in ("exec", "shell"):
+        return _guarded(_enter, command, rest)
+    if command in _COMMANDS:
+        return _guarded(_COMMANDS[command], command, rest)
+    if command in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    if command == "--version":
+        from importlib.metadata import version
+
+        print(f"ccwemu {version('ccwemu')}")
+        return 0
+    found = f"unknown command {command!r}; it is one of" if command else "expected a command"
+    print(f"ccwemu: {found}: {', '.join(['exec', 'shell', *_COMMANDS])}", file=sys.stderr)
+    return 2
+
+
+def _guarded(function: object, command: str, rest: list[str]) -> int:
+    """Errors that a user can meet become one line; anything else is a fault of ours and shows where."""
+    from ccwemu.lab.state import StateError
+
+    try:
+        return function(command, rest)  # type: ignore[operator,no-any-return]
+    except StateError as error:
+        print(f"ccwemu: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _fail(error: Exception | str, status: int = 1) -> int:
+    print(f"ccwemu: {error}", file=sys.stderr)
+    return status
+
+
+# -- exec, shell ------------------------------------------------------------------------------------------------------
+
+
+def _enter(command: str, rest: list[str]) -> int:
+    lab, node, words = _enter_arguments(command, rest)
+    from ccwemu.lab.enter import run_in_node
+    from ccwemu.lab.state import find_node
+
+    state, entry = find_node(node, lab)
+    try:
+        run_in_node(entry, words)
+    except OSError as error:
+        return _fail(f"node {node} of lab {state.lab}: cannot be entered (process {entry['pid']}): {error.strerror}")
+
+
+def _enter_arguments(command: str, rest: list[str]) -> tuple[str | None, str, list[str]]:
+    """Lab, node and command line. Ends the process with status 2 on wrong usage."""
+    lab = None
+    words = list(rest)
+    while words and words[0].startswith("-") and words[0] != "--":
+        option = words.pop(0)
+        if option in ("-h", "--help"):
+            print(USAGE, end="")
+            sys.exit(0)
+        if option == "--lab" and words:
+            lab = words.pop(0)
+        elif option.startswith("--lab="):
+            lab = option[6:]
+        else:
+            _usage(f"{command}: unknown option {option!r}")
+    if not words or words[0] == "--":
+        _usage(f"{command}: expected the name of a node")
+    node = words.pop(0)
+    if words[:1] == ["--"]:
+        words.pop(0)
+    if command == "exec" and not words:
+        _usage(f"exec: expected a command to run on {node}: ccwemu exec {node} -- COMMAND")
+    if command == "shell":
+        if words:
+            _usage(f"shell: takes no command; use: ccwemu exec {node} -- {' '.join(words)}")
+        words = ["/bin/bash", "-l"]
+    return lab, node, words
+
+
+def _usage(text: str) -> NoReturn:
+    print(f"ccwemu: {text}", file=sys.stderr)
+    sys.exit(2)
+
+
+# -- labs -------------------------------------------------------------------------------------------------------------
+
+
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    import argparse
+
+    return argparse.ArgumentParser(prog=f"ccwemu {command}", description=description)
+
+
+def _up(command: str, rest: list[str]) -> int:
+    parser = _parser(command, "Start a lab.")
+    parser.add_argument("definition", metavar="LAB.yml", help="the lab's definition; seed: the one that comes along")
+    arguments = parser.parse_args(rest)
+    from ccwemu.lab import control
+    from ccwemu.lab.fields import LabError
+    from ccwemu.lab.schema import read_lab
+
+    progress = _Progress()
+    try:
+        spec = read_lab(arguments.definition)
+        progress(f"starting lab {spec.name}")
+        control.up(spec.name, spec.file, progress)
+    except (LabError, control.ControlError) as error:
+        return _fail(error)
+    finally:
+        progress.stop()
+    nodes = ", ".join([host.name for host in spec.hosts])
+    print(f"lab {spec.name} is up: {nodes}")
+    return 0
+
+
+def _validate(command: str, rest: list[str]) -> int:
+    parser = _parser(command, "Check a lab's definition.")
+    parser.add_argument("definition", metavar="LAB.yml")
+    arguments = parser.parse_args(rest)
+    from ccwemu.lab.fields import LabError
+    from ccwemu.lab.schema import read_lab
+
+    try:
+        spec = read_lab(arguments.definition)
+    except LabError as error:
+        return _fail(error)
+    devices = sum(len(host.machine.subchannels) for host in spec.hosts)
+    print(f"lab {spec.name}: {len(spec.hosts)} host(s), {devices} subchannels, {len(spec.guests)} guest(s)")
+    return 0
+
+
+def _down(command: str, rest: list[str]) -> int:
+    parser = _parser(command, "End a lab and remove its directory.")
+    parser.add_argument("lab", metavar="LAB", nargs="?", help="default: the only one")
+    parser.add_argument("--lab", dest="named", metavar="LAB")
+    parser.add_argument("--all", action="store_true", help="every lab")
+    parser.add_argument("--keep", action="store_true", help="keep disks and file systems for the next up")
+    arguments = parser.parse_args(rest)
+    from ccwemu.lab import control, state
+
+    given = arguments.lab or arguments.named
+    names = state.labs() if arguments.all else [given or _only_lab()]
+    progress = _Progress()
+    for name in names:
+        progress(f"ending lab {name}")
+        try:
+            done = control.down(name, keep=arguments.keep)
+        except control.ControlError as error:
+            return _fail(error)
+        finally:
+            progress.stop()
+        print(f"lab {name} has ended" if done else f"lab {name} was not running")
+    return 0
+
+
+def _only_lab() -> str:
+    """The lab that is meant when none is named, dead or alive. Raises StateError."""
+    from ccwemu.lab import state
+
+    names = state.labs()
+    return names[0] if len(names) == 1 else state.find_lab(None).lab
+
+
+def _reboot(command: str, rest: list[str]) -> int:
+    parser = _parser(command, "Reboot a host: its kernel's state is gone, its file systems and disks stay.")
+    parser.add_argument("node", metavar="HOST")
+    parser.add_argument("--lab")
+    arguments = parser.parse_args(rest)
+    from ccwemu.lab import lines, state
+
+    found, _ = state.find_node(arguments.node, arguments.lab)
+    path = os.path.join(state.lab_directory(found.lab), "control.sock")
+    try:
+        lines.ask(path, {"op": "reboot", "node": arguments.node})
+    except (OSError, lines.Refusal) as error:
+        return _fail(f"host {arguments.node}: {error}")
+    return 0
+
+
+def _ps(command: str, rest: list[str]) -> int:
+    parser = _parser(command, "The labs and their nodes.")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    arguments = parser.parse_args(rest)
+    from ccwemu.lab import state
+
+    found = [state.read(name) for name in state.labs()]
+    rows = [row for lab in found if lab is not None for row in _rows(lab)]
+    if arguments.json:
+        import json
+
+        print(json.dumps(rows, indent=1))
+        return 0
+    table = [("LAB", "NODE", "ROLE", "HOST", "STATE", "PID")]
+    table += [tuple(str(row[key] or "-") for key in ("lab", "node", "role", "host", "state", "pid")) for row in rows]
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    for line in table:
+        print("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
+    return 0
+
+
+def _rows(lab: object) -> list[dict[str, object]]:
+    from ccwemu.lab.state import LabState
+
+    assert isinstance(lab, LabState)
+    rows: list[dict[str, object]] = []
+    for name, node in lab.nodes.items():
+        runs = lab.node_runs(name)
+        condition = "running" if runs else "down" if lab.running else "dead"
+        pid = node["pid"] if runs else None
+        rows.append(
+            {"lab": lab.lab, "node": name, "role": node["role"], "host": node.get("host"), "state": condition, "pid": pid}
+        )
+    return rows
+
+
+# -- disks ------------------------------------------------------------------------------------------------------------
+
+
+def _disk(command: str, rest: list[str]) -> int:
+    parser = _parser(command, "Make or describe a disk image (CKD, as Hercules uses it).")
+    actions = parser.add_subparsers(dest="action", required=True)
+    create = actions.add_parser("create", help="make an image")
+    create.add_argument("path")
+    create.add_argument("--cylinders", type=int, required=True)
+    create.add_argument("--layout", choices=("cdl", "unformatted"), default="cdl")
+    create.add_argument("--volser", default="0X0000")
+    create.add_argument("--filesystem", choices=("ext2", "ext4"))
+    info = actions.add_parser("info", help="describe an image")
+    info.add_argument("path")
+    arguments = parser.parse_args(rest)
+    from ccwemu import disk
+
+    try:
+        if arguments.action == "create":
+            layout = arguments.layout
+            volser = arguments.volser if layout == "cdl" else ""
+            progress = _Progress()
+            progress(f"making {arguments.path}, {arguments.cylinders} cylinders")
+            try:
+                disk.create(arguments.path, arguments.cylinders, layout, volser, filesystem=arguments.filesystem)
+            finally:
+                progress.stop()
+        else:
+            _print_disk(disk.info(arguments.path))
+    except disk.DiskError as error:
+        return _fail(error)
+    return 0
+
+
+def _print_disk(description: object) -> None:
+    from ccwemu.disk import Description
+
+    assert isinstance(description, Description)
+    print(f"image:      {description.path}")
+    print(f"geometry:   {description.cylinders} cylinders, {description.heads} heads")
+    print(f"layout:     {description.layout}")
+    if description.block_size:
+        print(f"blocks:     {description.size // description.block_size} of {description.block_size} bytes")
+    if description.volser:
+        print(f"volume:     {description.volser}")
+    for number, partition in enumerate(description.partitions, 1):
+        print(f"partition {number}: {partition}")
+
+
+_COMMANDS = {
+    "up": _up,
+    "ps": _ps,
+    "reboot": _reboot,
+    "down": _down,
+    "validate": _validate,
+    "disk": _disk,
+}

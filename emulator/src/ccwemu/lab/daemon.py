@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The process of a lab: holds its machines, serves their nodes, answers the ``ccwemu`` command.
+
+Started by :func:`ccwemu.lab.control.up`; tells it over a pipe, one JSON object in a line, how far it is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from ccwemu.lab import state
+from ccwemu.lab.host import Host
+from ccwemu.lab.lines import Message, Peer, Refusal, Server
+from ccwemu.lab.schema import read_lab
+from ccwemu.lab.spec import LabSpec
+from ccwemu.namespace.unshare import become_subreaper, choose_id_map
+
+log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """A running lab."""
+
+    def __init__(self, spec: LabSpec, directory: str) -> None:
+        self._spec = spec
+        self._directory = directory
+        self._ids = choose_id_map()
+        self._guests: dict[str, tuple[str, int]] = {}
+        self._guard = threading.RLock()
+        self._ended = threading.Event()
+        self._hosts = {
+            host.name: Host(host, directory, self._ids, self._guest_up_of(host.name), self.write_state)
+            for host in spec.hosts
+        }
+        self._server: Server | None = None
+
+    def start(self, report: Any) -> None:
+        """Bring everything up. ``report`` is told what is being done."""
+        for host in self._hosts.values():
+            host.make_disks(report)
+        for name, host in self._hosts.items():
+            report(f"{name}: starting")
+            host.start()
+        path = os.path.join(self._directory, "control.sock")
+        self._server = Server(path, {"down": self._down, "reboot": self._reboot})
+        self.write_state()
+
+    def wait(self) -> None:
+        """Until :meth:`end`."""
+        self._ended.wait()
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def stop(self) -> None:
+        """End the nodes and take the state file away: the lab is no more."""
+        for host in self._hosts.values():
+            try:
+                host.stop()
+            except Exception:
+                log.exception("stopping host %s", host.spec.name)
+        with self._guard:
+            for name in ("state.json", "control.sock"):
+                try:
+                    os.unlink(os.path.join(self._directory, name))
+                except FileNotFoundError:
+                    pass
+
+    # -- state ------------------------------------------------------------------------------------------------------
+
+    def write_state(self) -> None:
+        with self._guard:
+            if self._ended.is_set():
+                return
+            own = os.getpid()
+            started = state.start_time(own)
+            assert started is not None
+            state.write(
+                self._directory, state.LabState(self._spec.name, own, started, self._spec.file, self._nodes())
+            )
+
+    def _nodes(self) -> dict[str, dict[str, Any]]:
+        nodes = {
+            name: {"role": "host", "kind": "host", **self._process(host.pid)} for name, host in self._hosts.items()
+        }
+        for guest in self._spec.guests:
+            nodes[guest.name] = {"role": "guest", "host": guest.host, "kind": guest.kind, **self._process(None)}
+        for name, (host, pid) in self._guests.items():
+            nodes[name] = {"role": "guest", "host": host, "kind": "quick", **self._process(pid)}
+        return nodes
+
+    def _process(self, pid: int | None) -> dict[str, Any]:
+        started = state.start_time(pid) if pid is not None else None
+        return {"pid": pid, "start_time": started, "uid": self._ids.outside, "id_count": self._ids.count}
+
+    # -- guests -----------------------------------------------------------------------------------------------------
+
+    def _guest_up_of(self, host: str) -> Any:
+        def up(name: str, pid: int) -> Any:
+            with self._guard:
+                if name in self._guests or name in self._hosts:
+                    raise Refusal("EEXIST", f"guest {name}: a node of this name already runs in lab {self._spec.name}")
+                defined = [guest for guest in self._spec.guests if guest.name == name]
+                if defined and defined[0].host != host:
+                    raise Refusal("EINVAL", f"guest {name}: the lab defines it on host {defined[0].host}")
+                self._guests[name] = (host, pid)
+                self.write_state()
+            return lambda: self._guest_down(name)
+
+        return up
+
+    def _guest_down(self, name: str) -> None:
+        with self._guard:
+            self._guests.pop(name, None)
+            self.write_state()
+
+    # -- the command's requests -------------------------------------------------------------------------------------
+
+    def _down(self, peer: Peer, message: Message) -> None:
+        """No answer: the end of this process is the answer."""
+        self.end()
+
+    def _reboot(self, peer: Peer, message: Message) -> Message:
+        name = str(message.get("node"))
+        if name not in self._hosts:
+            raise Refusal("ENOENT", f"lab {self._spec.name} has no host {name}")
+        self._hosts[name].reboot()
+        return {"ok": True}
+
+
+def main(argv: list[str]) -> int:
+    """``daemon DIRECTORY DEFINITION REPORT-FD``."""
+    directory, definition, report_fd = argv[0], argv[1], int(argv[2])
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    become_subreaper()
+    with os.fdopen(report_fd, "w", encoding="utf-8", buffering=1) as report:
+        daemon = _start(definition, directory, lambda message: report.write(json.dumps(message) + "\n"))
+    if daemon is None:
+        return 1
+    daemon.wait()
+    daemon.stop()
+    log.info("lab ended")
+    # Threads of faces may wait in the kernel for a mount that is going away; nothing is left to do for them.
+    logging.shutdown()
+    os._exit(0)
+
+
+def _start(definition: str, directory: str, tell: Any) -> Daemon | None:
+    """The lab, up; None when that failed, which has been told."""
+    daemon = None
+    try:
+        daemon = Daemon(read_lab(definition), directory)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda number, frame: daemon.end())
+        daemon.start(lambda text: tell({"progress": text}))
+        tell({"ready": True})
+        return daemon
+    except BaseException as error:
+        log.exception("the lab did not come up")
+        tell({"error": str(error) or repr(error), "kind": type(error).__name__})
+        if daemon is not None:
+            daemon.end()
+            daemon.stop()
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

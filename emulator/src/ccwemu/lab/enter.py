@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Running a command inside a node: its namespaces are entered by this process, then the command is its child."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from ccwemu.namespace import unshare as sys_
+
+NAMESPACES = (
+    sys_.CLONE_NEWUSER
+    | sys_.CLONE_NEWNS
+    | sys_.CLONE_NEWPID
+    | sys_.CLONE_NEWUTS
+    | sys_.CLONE_NEWIPC
+    | sys_.CLONE_NEWNET
+)
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "SHELL": "/bin/bash",
+    "SYSTEMD_DEVICE_VERIFY_SYSFS": "0",
+}
+_FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def run_in_node(node: Mapping[str, Any], argv: Sequence[str], *, terminal: str = "dumb") -> NoReturn:
+    """Run ``argv`` as the node's root in its /; this process ends as the command does, by signal or exit status.
+
+    Raises OSError where the node cannot be entered.
+    """
+    pidfd = os.pidfd_open(node["pid"])
+    outside = node["uid"]
+    if os.geteuid() != outside:
+        _give_pipes(outside)
+    sys_.setns(pidfd, NAMESPACES)
+    os.close(pidfd)
+    child = os.fork()
+    if child == 0:
+        _become_command(argv, terminal, node["id_count"] > 1)
+    _wait_as(child)
+
+
+def _give_pipes(owner: int) -> None:
+    """Let the node's root open its own /dev/stdout where that is a pipe of ours: pipes have owners too."""
+    for descriptor in (0, 1, 2):
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            os.fchown(descriptor, owner, owner)
+
+
+def _become_command(argv: Sequence[str], terminal: str, has_groups: bool) -> NoReturn:
+    try:
+        if has_groups:
+            os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        os.chdir("/")
+        language = {key: value for key, value in os.environ.items() if key in ("LANG", "LC_ALL", "COLUMNS", "LINES")}
+        os.execvpe(argv[0], list(argv), {**ENVIRONMENT, **language, "TERM": os.environ.get("TERM", terminal)})
+    except OSError as error:
+        print(f"ccwemu: {argv[0]}: {error.strerror}", file=sys.stderr)
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def _wait_as(child: int) -> NoReturn:
+    """Hand signals on to the child and end as it ends."""
+    for number in _FORWARDED:
+        signal.signal(number, lambda number, frame: _forward(child, number))
+    while True:
+        _, status = os.waitpid(child, os.WUNTRACED)
+        if os.WIFSTOPPED(status):  # Ctrl-Z: stop with it, go on with it
+            os.kill(os.getpid(), signal.SIGSTOP)
+            _forward(child, signal.SIGCONT)
+            continue
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        os._exit(os.waitstatus_to_exitcode(status))
+
+
+def _forward(child: int, number: int) -> None:
+    try:
+        os.kill(child, number)
+    except ProcessLookupError:
+        pass

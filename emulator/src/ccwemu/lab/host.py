@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A running emulated host of a lab: its machine, its namespaces, its faces and its socket."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ccwemu import disk
+from ccwemu.faces.serve import Faces
+from ccwemu.hostio import HostIo
+from ccwemu.lab.hostsock import GuestUp, host_operations, node_operations
+from ccwemu.lab.lines import Server
+from ccwemu.lab.spec import DiskSpec, HostSpec
+from ccwemu.machine.host import Machine
+from ccwemu.machine.spec import DasdSpec, MachineSpec
+from ccwemu.machine.tree import Directory, Link
+from ccwemu.namespace import root
+from ccwemu.namespace.launch import Mount, Namespace, NodeSpec, launch
+from ccwemu.namespace.unshare import IdMap
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[str], None]
+
+
+class Host:
+    """Start it, reboot it, stop it. ``ended`` is called when the node dies by itself."""
+
+    def __init__(
+        self, spec: HostSpec, lab_directory: str, ids: IdMap, guest_up: GuestUp, changed: Callable[[], None]
+    ) -> None:
+        self.spec = spec
+        self.ids = ids
+        self._base = os.path.join(lab_directory, "hosts", spec.name)
+        self._disks = os.path.join(lab_directory, "disks")
+        self._guest_up = guest_up
+        self._changed = changed
+        self._machine_spec = self._with_images(spec.machine)
+        self._namespace: Namespace | None = None
+        self._faces: Faces | None = None
+        self._server: Server | None = None
+        self._machine: Machine | None = None
+        self._guard = threading.RLock()
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of the node's init; None while it is down."""
+        return self._namespace.pid if self._namespace is not None else None
+
+    # -- disks ------------------------------------------------------------------------------------------------------
+
+    def _image(self, name: str) -> str:
+        return os.path.join(self._disks, name)  # an absolute path stays what it is
+
+    def _with_images(self, spec: MachineSpec) -> MachineSpec:
+        subchannels = []
+        for sch in spec.subchannels:
+            if isinstance(sch.device, DasdSpec) and sch.device.image:
+                device = dataclasses.replace(sch.device, image=self._image(sch.device.image))
+                sch = dataclasses.replace(sch, device=device)
+            subchannels.append(sch)
+        return dataclasses.replace(spec, subchannels=tuple(subchannels))
+
+    def make_disks(self, report: Report) -> None:
+        """Make the images that the lab is to make and that are not there. Raises disk.DiskError."""
+        os.makedirs(self._disks, exist_ok=True)
+        for entry in self.spec.disks:
+            path = self._image(entry.image)
+            if entry.made_by_lab and not os.path.exists(path):
+                report(f"{self.spec.name}: making the disk {entry.device}, {entry.cylinders} cylinders")
+                _make_disk(entry, path)
+            elif not os.path.exists(path):
+                raise disk.DiskError(
+                    f"{self.spec.name}: disk {entry.device}: there is no image {path}; make it with: "
+                    f"ccwemu disk create {path} --cylinders {entry.cylinders}"
+                )
+
+    # -- start and stop ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Boot the machine and start its node. Raises what the parts raise."""
+        with self._guard:
+            machine = Machine(self._machine_spec, HostIo(self._machine_spec.subchannels))
+            machine.set_open_counter(self._mounts_of)
+            machine.boot()
+            machine.settle()
+            directory, binds = root.prepare(self._base, hostname=self.spec.name, owner=self.ids.outside)
+            self._write_kernel_files(machine, directory)
+            self._server = self._listen(machine, directory)
+            self._faces = Faces(machine, self.spec.name)
+            node = NodeSpec(self.spec.name, directory, binds, mounts=self._mounts(machine))
+            try:
+                self._namespace = launch(node, self._faces.serve, self.ids)
+            except BaseException:
+                self._close()
+                raise
+            self._machine = machine
+            threading.Thread(target=self._watch, args=(self._namespace,), daemon=True).start()
+
+    def stop(self) -> None:
+        with self._guard:
+            namespace, self._namespace = self._namespace, None
+            if namespace is not None:
+                namespace.stop()
+            self._close()
+
+    def reboot(self) -> None:
+        """Down and up again: the machine as its definition says, the file systems as they were left."""
+        with self._guard:
+            self.stop()
+            self._changed()
+            self.start()
+            self._changed()
+
+    def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._faces is not None:
+            self._faces.close()
+            self._faces = None
+        if self._machine is not None:
+            self._machine.shutdown()
+            self._machine = None
+
+    def _listen(self, machine: Machine, directory: str) -> Server:
+        operations = node_operations(machine, self._reboot_soon)
+        operations |= host_operations(machine, self._machine_spec, self._guest_up)
+        path = os.path.join(directory + root.RUN_DIR, "host.sock")
+        return Server(path, operations, owner=self.ids.outside)
+
+    def _reboot_soon(self) -> None:
+        threading.Thread(target=self._try_reboot, name="reboot", daemon=True).start()
+
+    def _try_reboot(self) -> None:
+        try:
+            self.reboot()
+        except Exception:
+            log.exception("host %s: rebooting failed; the host is down", self.spec.name)
+            self.stop()
+            self._changed()
+
+    def _watch(self, namespace: Namespace) -> None:
+        """Wait for the end of a node. One that ended by itself by reboot(2) starts again, another stays down."""
+        poll = select.poll()
+        poll.register(namespace.pidfd, select.POLLIN)
+        poll.poll()
+        try:
+            _, status = os.waitpid(namespace.pid, 0)
+        except ChildProcessError:
+            status = 0
+        os.close(namespace.pidfd)
+        if self._namespace is not namespace:
+            return
+        # pid_namespaces(7): reboot(2) in a pid namespace ends its init by SIGHUP (restart) or SIGINT (halt, power off).
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGHUP:
+            self._try_reboot()
+            return
+        log.error("host %s: its init has ended (status %d); the host is down", self.spec.name, status)
+        self.stop()
+        self._changed()
+
+    # -- what the machine and its node need of each other -----------------------------------------------------------
+
+    def _write_kernel_files(self, machine: Machine, directory: str) -> None:
+        release = self._machine_spec.kernel
+        tree = Path(root.modules_directory(directory))
+        if not (tree / release).exists():
+            machine.modules.write_tree(tree / release)
+            config = Path(directory, "boot", f"config-{release}")
+            config.write_text(machine.modules.config_text(), encoding="ascii")
+            root.give(str(tree), self.ids.outside)
+            root.give(str(config), self.ids.outside)
+
+    def _mounts(self, machine: Machine) -> list[Mount]:
+        mounts = []
+        for entry in self.spec.mounts:
+            name = _block_name(machine, entry.device) + (str(entry.partition) if entry.partition else "")
+            mounts.append(Mount(f"/dev/{name}", entry.target, "tmpfs", "mode=755", dict(entry.files)))
+        return mounts
+
+    def _mounts_of(self, name: str) -> int:
+        """How many mounts of the node have a block device as their source, guests' namespaces not counted."""
+        pid = self.pid
+        if pid is None:
+            return 0
+        source = f"/dev/{name}"
+        try:
+            with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as lines:
+                return sum(line.partition(" - ")[2].split(" ")[1:2] == [source] for line in lines)
+        except OSError:
+            return 0
+
+
+def _make_disk(entry: DiskSpec, path: str) -> None:
+    volser = f"0X{entry.device.rpartition('.')[2].upper()}"  # what dasdfmt names a disk by default
+    disk.create(path, entry.cylinders, entry.layout, volser if entry.layout == "cdl" else "")
+
+
+def _block_name(machine: Machine, device: str) -> str:
+    """The kernel's name of a device's disk. Raises KeyError where the device has none."""
+    link = machine.sysfs.lookup(f"bus/ccw/devices/{device}")
+    target = link.target if isinstance(link, Link) else None
+    block = target.get("block") if isinstance(target, Directory) else None
+    if not isinstance(block, Directory):
+        raise KeyError(f"device {device} has no block device: it is not online")
+    return next(iter(block)).name

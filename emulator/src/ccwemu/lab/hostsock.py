@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a machine answers at /run/ccwemu/host.sock of its node: what Linux offers by system call only.
+
+The commands inside (modprobe, dmesg, qemu-system-s390x ...) are the callers. ``node_operations`` serves every
+machine, a quick guest's too; ``host_operations`` what only a host does.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from ccwemu.lab.lines import Message, Operation, Peer, Refusal
+from ccwemu.machine.spec import DasdSpec, MachineSpec, SubchannelSpec
+
+
+class Handle(Protocol):
+    """A mediated device held open."""
+
+    subchannel: str
+
+    def on_request(self, callback: Callable[[], None] | None) -> None: ...
+    def on_paths(self, callback: Callable[[int], None] | None) -> None: ...
+    def close(self) -> None: ...
+
+
+def _words(message: Message, key: str) -> list[str]:
+    words = message.get(key)
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise Refusal("EINVAL", f"{message['op']}: {key} must be a list of texts, is {words!r}")
+    return words
+
+
+def _word(message: Message, key: str) -> str:
+    word = message.get(key)
+    if not isinstance(word, str) or not word:
+        raise Refusal("EINVAL", f"{message['op']}: {key} must be a text, is {word!r}")
+    return word
+
+
+def node_operations(machine: Any, reboot: Callable[[], None]) -> dict[str, Operation]:
+    """``machine`` is a :class:`ccwemu.machine.host.Machine`; ``reboot`` is called in a thread of its own."""
+
+    def modprobe(peer: Peer, message: Message) -> Message:
+        words = _words(message, "args")
+        with machine.lock:
+            if words[:1] == ["-r"] and len(words) == 2:
+                machine.modules.unload(words[1])
+            elif words and not words[0].startswith("-"):
+                machine.modules.load(words[0], words[1:])
+            else:
+                raise Refusal("EINVAL", "modprobe: expected [NAME, PARAMETER=VALUE...] or [-r, NAME]")
+        return {"ok": True}
+
+    def dmesg(peer: Peer, message: Message) -> Message:
+        with machine.lock:
+            return {"text": machine.dmesg.text()}
+
+    def restart(peer: Peer, message: Message) -> Message:
+        reboot()
+        return {"ok": True}
+
+    return {"modprobe": modprobe, "dmesg": dmesg, "reboot": restart}
+
+
+GuestUp = Callable[[str, int], Callable[[], None]]
+"""Called with a guest's name and the pid of its init; returns what to do when it is down. Raises Refusal."""
+
+
+def host_operations(machine: Any, spec: MachineSpec, guest_up: GuestUp) -> dict[str, Operation]:
+    """What a host does for qemu-system-s390x. A connection's end gives back what was opened through it."""
+    subchannels = {sch.busid: sch for sch in spec.subchannels}
+
+    def vfio_open(peer: Peer, message: Message) -> None:
+        uuid = _word(message, "uuid")
+        handle: Handle = machine.mdevs.open_device(uuid)
+        peer.at_end(handle.close)
+        sch = subchannels[handle.subchannel]
+        if not isinstance(sch.device, DasdSpec) or not sch.device.image:
+            raise Refusal("ENODEV", f"subchannel {sch.busid}: no device with a disk image answers there")
+        image = _open_image(sch.device)
+        try:
+            peer.send(_identity(sch, sch.device), image)
+        finally:
+            os.close(image)
+        handle.on_request(lambda: peer.send({"event": "request"}))
+        handle.on_paths(lambda pam: peer.send({"event": "paths", "pam": pam}))
+
+    def up(peer: Peer, message: Message) -> Message:
+        name = _word(message, "name")
+        descriptors = peer.take_descriptors()
+        if len(descriptors) != 1:
+            raise Refusal("EINVAL", "guest-up: expected the pidfd of the guest's init beside the message")
+        try:
+            pid = pid_of(descriptors[0])
+        finally:
+            os.close(descriptors[0])
+        peer.at_end(guest_up(name, pid))
+        return {"ok": True}
+
+    return {"vfio-open": vfio_open, "guest-up": up}
+
+
+def _open_image(dasd: DasdSpec) -> int:
+    flags = os.O_RDONLY if dasd.read_only else os.O_RDWR
+    try:
+        return os.open(dasd.image, flags | os.O_CLOEXEC)
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "EIO")
+        raise Refusal(name, f"disk image {dasd.image}: {error.strerror}") from None
+
+
+def _identity(sch: SubchannelSpec, dasd: DasdSpec) -> Message:
+    """What a subchannel of the core is made of: its paths and its device."""
+    return {
+        "ok": True,
+        "device": asdict(dasd),
+        "subchannel": sch.busid,
+        "devno": sch.devno,
+        "chpids": list(sch.chpids),
+        "pim": sch.pim,
+        "pam": sch.pam,
+        "pom": sch.pom,
+    }
+
+
+def pid_of(pidfd: int) -> int:
+    """The pid, as seen here, of the process that a pidfd stands for. Raises Refusal when it is none, or is gone."""
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as info:
+        found = [line.split()[1] for line in info if line.startswith("Pid:")]
+    if not found or int(found[0]) <= 0:
+        raise Refusal("ESRCH", "guest-up: the descriptor is not the pidfd of a running process")
+    return int(found[0])

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a lab is made of: frozen descriptions, read from its definition by :mod:`ccwemu.lab.schema`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ccwemu.machine.spec import MachineSpec
+
+
+@dataclass(frozen=True)
+class DiskSpec:
+    """A disk image that the lab makes when it is not there. ``layout``: cdl (formatted, one partition) or unformatted."""
+
+    device: str
+    image: str
+    """File name in the lab's directory of disks, or an absolute path."""
+    cylinders: int
+    layout: str
+    made_by_lab: bool
+
+
+@dataclass(frozen=True)
+class MountedSpec:
+    """A mount that a host has from its start: a tmpfs that shows the block device as its source."""
+
+    device: str
+    partition: int
+    """0: the whole disk."""
+    target: str
+    files: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class HostSpec:
+    """An emulated host. DASDs of ``machine`` name their images as ``disks`` does."""
+
+    name: str
+    machine: MachineSpec
+    disks: tuple[DiskSpec, ...] = ()
+    mounts: tuple[MountedSpec, ...] = ()
+
+
+@dataclass(frozen=True)
+class GuestSpec:
+    """A guest that will run on a host, started there by qemu-system-s390x."""
+
+    name: str
+    host: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class LabSpec:
+    """A lab."""
+
+    name: str
+    file: str
+    hosts: tuple[HostSpec, ...]
+    guests: tuple[GuestSpec, ...] = ()

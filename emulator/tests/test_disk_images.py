@@ -98,7 +98,7 @@ def test_a_file_system_in_the_partition(tmp_path: Path) -> None:
     disk.create(tmp_path / "disk", 20, volser="0X7E53", filesystem="ext4")
     image = channel.Image.open(tmp_path / "disk", writable=False)
     try:
-        superblock = next(record for record in image.read_track(0, 2) if record.record == 1).data[1024:2048]
+        superblock = next(record for record in image.read_track(0, 2) if record.number == 1).data[1024:2048]
     finally:
         image.close()
     assert superblock[56:58] == b"\x53\xef"

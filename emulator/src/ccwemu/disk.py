@@ -204,14 +204,14 @@ def _geometry(image: channel.Image) -> Geometry:
         if record is None:
             return Geometry(image.cylinders, image.heads)
         place = eckd.track_address(record.cylinder * image.heads + record.head, image.heads)
-        lengths = bytes((record.record, len(record.key))) + len(record.data).to_bytes(2, "big")
+        lengths = bytes((record.number, len(record.key))) + len(record.data).to_bytes(2, "big")
         counts.append(place + lengths)
     layout, block_size = eckd.analyse(counts)
     return Geometry(image.cylinders, image.heads, layout=layout, block_size=block_size)
 
 
 def _record(image: channel.Image, cylinder: int, head: int, number: int) -> channel.Record | None:
-    return next((record for record in image.read_track(cylinder, head) if record.record == number), None)
+    return next((record for record in image.read_track(cylinder, head) if record.number == number), None)
 
 
 def _read_block(image: channel.Image, geometry: Geometry, block: int) -> bytes:

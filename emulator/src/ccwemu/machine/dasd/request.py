@@ -122,9 +122,10 @@ def execute(channel: ChannelDevice, program: Sequence[Ccw], lpm: int = 0) -> tup
     Raises RequestFailed, and OSError as the channel device does (what a region of vfio-ccw answers).
     """
     ending = channel.run(program, lpm)
-    if ending.cc:
-        number, reason = _CONDITION[ending.cc]
-        raise RequestFailed(number, f"the channel program could not be started (condition code {ending.cc}): {reason}")
+    condition = ending.cc or ending.irb[0] & 3  # the latter is deferred: known only after the start
+    if condition:
+        number, reason = _CONDITION[condition]
+        raise RequestFailed(number, f"the channel program could not be started (condition code {condition}): {reason}")
     if _ended_well(ending):
         return ending.data
     sense = _sense(channel, ending) if ending.device_status & UNIT_CHECK else b""

@@ -75,14 +75,16 @@ def describe(device: GuestDevice, real: str, subchannel: str, root: str = "") ->
 
 
 def open_group(device: GuestDevice, host: HostDevice, real: str, root: str = "") -> HostDevice:
-    """Find the device's IOMMU group and see that it can be opened. Raises QemuError."""
+    """Find the device's IOMMU group and see that it may be opened. Raises QemuError.
+
+    Whether somebody else has it open is seen when the device is opened.
+    """
     try:
         group = int(os.path.basename(os.readlink(real + "/iommu_group")))
     except (OSError, ValueError):
         raise QemuError("vfio: no iommu_group found", device.where) from None
     for path in (f"/dev/vfio/{group}", "/dev/vfio/vfio"):
-        try:
-            os.close(os.open(root + path, os.O_RDWR))
-        except OSError as error:
-            raise QemuError(f"failed to open {path}: {error.strerror}", device.where) from None
+        if not os.access(root + path, os.R_OK | os.W_OK):
+            problem = "Permission denied" if os.path.exists(root + path) else "No such file or directory"
+            raise QemuError(f"failed to open {path}: {problem}", device.where)
     return HostDevice(**{**vars(host), "group": group})

@@ -48,6 +48,18 @@ def _module_of(path: str) -> str:
     return normal(os.path.basename(path).split(".ko")[0])
 
 
+def _soft_dependencies(words: list[str]) -> tuple[list[str], list[str]]:
+    """``pre: a b post: c`` → ([a, b], [c])."""
+    lists: dict[str, list[str]] = {"pre:": [], "post:": []}
+    current = "pre:"
+    for word in words:
+        if word in lists:
+            current = word
+        else:
+            lists[current].append(normal(word))
+    return lists["pre:"], lists["post:"]
+
+
 @dataclass
 class Tree:
     """/lib/modules/RELEASE of the node."""
@@ -58,6 +70,8 @@ class Tree:
     """Name → what must be loaded before, the first needed last (the order of modules.dep)."""
     builtin: set[str] = field(default_factory=set)
     aliases: list[tuple[str, str]] = field(default_factory=list)
+    soft: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+    """Name → what is loaded before and after where it is there (softdep)."""
 
     @classmethod
     def read(cls, root: str = "") -> Tree:
@@ -73,7 +87,19 @@ class Tree:
             words = line.split()
             if len(words) == 3 and words[0] == "alias":
                 tree.aliases.append((words[1], normal(words[2])))
+        for line in (read_text(base + "/modules.softdep") or "").splitlines():
+            words = line.split()
+            if len(words) > 2 and words[0] == "softdep":
+                tree.soft[normal(words[1])] = _soft_dependencies(words[2:])
         return tree
+
+    def order(self, name: str) -> list[str]:
+        """What to load for a module, in order, itself included; soft dependencies only where they are there."""
+        steps: list[str] = []
+        for module in [*reversed(self.needs.get(name, [])), name]:
+            before, after = self.soft.get(module, ([], []))
+            steps += [*filter(self.files.get, before), module, *filter(self.files.get, after)]
+        return list(dict.fromkeys(steps))
 
     def resolve(self, name: str) -> list[str]:
         """The modules that a name or an alias stands for; none where it is not known."""
@@ -186,7 +212,7 @@ class Prober:
             if options.first_time:
                 sys.stderr.write(f"modprobe: ERROR: could not insert '{module}': Module already in kernel\n")
             return int(options.first_time)
-        for step in [*reversed(self.tree.needs.get(module, [])), module]:
+        for step in self.tree.order(module):
             if step in present and not options.show_depends:
                 continue
             words = parameters if step == module else []

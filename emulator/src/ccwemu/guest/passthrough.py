@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The mediated devices that a guest holds open: QEMU's side of vfio-ccw.
+
+Opening one asks the host over its socket, as QEMU asks by ioctl; the answer brings the identity of the device and
+its disk image, and the core's channel subsystem runs in this process from then on. The connection is the opening:
+when it ends, the host has the device back.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ccwemu import channel
+from ccwemu.guest.devices import CcwId, GuestDevice
+from ccwemu.guest.hostcheck import HostDevice
+from ccwemu.guest.qemuopts import QemuError
+from ccwemu.guest.spec import dasd_of
+from ccwemu.guest.vfiochannel import VfioChannel
+from ccwemu.machine.ccwdriver import ChannelDevice
+from ccwemu.machine.dasd.program import AREA_SIZE
+from ccwemu.machine.spec import DasdSpec
+from ccwemu.tools._host import Connection, HostError
+
+Event = Callable[[dict[str, Any]], None]
+
+
+class GuestStorage:
+    """The guest's main storage, mapped for its devices from address 0 (VFIO_IOMMU_MAP_DMA).
+
+    Each passed-through device gets a piece for its channel programs; Linux would take one from its allocator.
+    """
+
+    FIRST = 1 << 20
+
+    def __init__(self, size: int) -> None:
+        """``size`` in bytes. Pages come into being when they are touched."""
+        self.size = size
+        self._memory = mmap.mmap(-1, size)
+        self._next = self.FIRST
+        self.storage = channel.Storage()
+        self.storage.map(0, self._memory)
+
+    def take(self) -> tuple[memoryview, int]:
+        """A piece of AREA_SIZE bytes and its address. Raises QemuError when the storage is full."""
+        address = self._next
+        if address + AREA_SIZE > min(self.size, 1 << 31):
+            raise QemuError(f"guest storage of {self.size >> 20} MiB is too small for its devices; give more with -m")
+        self._next += AREA_SIZE
+        return memoryview(self._memory)[address : address + AREA_SIZE], address
+
+
+class PassedThrough:
+    """One mediated device, open."""
+
+    def __init__(self, device: GuestDevice, number: CcwId, host: HostDevice) -> None:
+        self.device = device
+        self.number = number
+        self.host = host
+        self.description: dict[str, Any] = {}
+        self.channel: VfioChannel | None = None
+        self._connection: Connection | None = None
+        self._image: channel.Image | None = None
+        self._regions: channel.VfioCcw | None = None
+        self._subchannel: channel.Subchannel | None = None
+        self._closing = False
+
+    def open(self, guest: str, storage: GuestStorage) -> None:
+        """Open the device and its regions. Raises QemuError."""
+        try:
+            self._connection = Connection()
+            question = {"op": "vfio-open", "uuid": self.host.uuid, "guest": guest}
+            answer, descriptors = self._connection.ask(question)
+        except HostError as error:
+            raise self._refused(error) from None
+        except OSError as error:
+            message = f"vfio: the emulated host does not answer: {error.strerror}; is this command run on one?"
+            raise QemuError(message, self.device.where) from None
+        # What the host's sysfs says, then what its subchannel says now.
+        self.description = {**vars(self.host), **answer, **answer.get("device", {})}
+        try:
+            self._start_core(descriptors, storage)
+        except (channel.ImageError, OSError) as error:
+            raise QemuError(f"vfio: mdev {self.host.uuid}: {error}", self.device.where) from None
+
+    def _refused(self, error: HostError) -> QemuError:
+        group = self.host.group
+        if error.name == "EBUSY":
+            return QemuError(f"failed to open /dev/vfio/{group}: Device or resource busy", self.device.where)
+        if error.name == "ENODEV":
+            hint = f"Verify all devices in group {group} are bound to vfio-<bus> or pci-stub and not already in use"
+            if str(error) != os.strerror(errno.ENODEV):
+                hint += f"\n{error}"
+            text = f"vfio: error getting device from group {group}: No such device"
+            return QemuError(text, self.device.where, hint)
+        return QemuError(f"vfio: mdev {self.host.uuid}: {error}", self.device.where)
+
+    def _start_core(self, descriptors: list[int], storage: GuestStorage) -> None:
+        core_device = None
+        dasd = dasd_of(self.description)
+        if descriptors and isinstance(dasd, DasdSpec):
+            self._image = channel.Image.open(descriptors[0], writable=not dasd.read_only)
+            core_device = channel.Device(
+                self._image,
+                cu_model=dasd.cu_model,
+                dev_model=dasd.dev_model,
+                serial=dasd.serial,
+                ssid=dasd.ssid,
+                unit_address=dasd.unit_address,
+                read_only=dasd.read_only,
+            )
+        for descriptor in descriptors[1:] if self._image else descriptors:
+            os.close(descriptor)
+        devno = str(self.description.get("devno", "0"))
+        self._subchannel = channel.Subchannel(
+            core_device,
+            devno=int(devno.rsplit(".", 1)[-1], 16),
+            chpids=self.description["chpids"],
+            pim=self.description["pim"],
+            pam=self.description["pam"],
+            pom=self.description["pom"],
+        )
+        self._regions = channel.VfioCcw(self._subchannel, storage.storage)
+        self._regions.open()
+        memory, address = storage.take()
+        self.channel = VfioChannel(self._regions, memory, address, self.number.devno)
+
+    def listen(self, event: Event, gone: Callable[[], None]) -> None:
+        """Hand on what the host pushes, from a thread; ``gone`` when the host has ended."""
+        threading.Thread(target=self._listen, args=(event, gone), name=f"vfio {self.number}", daemon=True).start()
+
+    def _listen(self, event: Event, gone: Callable[[], None]) -> None:
+        assert self._connection is not None
+        while True:
+            try:
+                message = self._connection.receive()
+            except (OSError, ValueError, HostError):
+                message = None
+            if message is None:
+                break
+            for descriptor in message[1]:
+                os.close(descriptor)
+            event(message[0])
+        if not self._closing:
+            gone()
+
+    def set_paths(self, pam: int) -> None:
+        """The host's path-available mask has changed."""
+        if self._subchannel is not None:
+            self._subchannel.set_paths(pam)
+
+    def close(self) -> None:
+        """Give the device back to the host."""
+        self._closing = True
+        if self.channel is not None:
+            self.channel.close()
+        if self._regions is not None:
+            self._regions.close()
+        if self._image is not None:
+            self._image.close()
+        if self._connection is not None:
+            self._connection.close()
+
+
+class GuestIo:
+    """How the guest's machine reaches its subchannels (:class:`~ccwemu.machine.channelio.ChannelIo`)."""
+
+    def __init__(self) -> None:
+        self.devices: dict[str, PassedThrough] = {}
+        """Subchannel's bus id in the guest → what is passed through there."""
+
+    def subchannel(self, busid: str) -> ChannelDevice | None:
+        device = self.devices.get(busid)
+        return device.channel if device is not None else None
+
+    def release(self, busid: str) -> None:
+        """Nothing to let go: a passed-through device stays open as long as QEMU runs."""

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The quick guest: opens what is passed to it, boots a model of Linux over it, and shows it in a node of its own.
+
+Everything of the guest lives in the process that was started as qemu-system-s390x, and ends with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ccwemu.faces.serve import Faces
+from ccwemu.guest.passthrough import GuestIo, GuestStorage, PassedThrough
+from ccwemu.guest.plan import Plan
+from ccwemu.guest.qemuopts import QemuError
+from ccwemu.guest.service import Service
+from ccwemu.guest.spec import machine_spec, subchannel_ids
+from ccwemu.machine.css import CssDriver
+from ccwemu.machine.host import Machine
+from ccwemu.machine.spec import MachineSpec
+from ccwemu.namespace import root as node_root
+from ccwemu.namespace.launch import Namespace, NamespaceError, NodeSpec, launch
+from ccwemu.namespace.unshare import become_subreaper, choose_id_map
+from ccwemu.tools._host import Connection, HostError
+
+log = logging.getLogger(__name__)
+
+GUESTS = "/var/lib/ccwemu/guests"
+"""Where the root file systems of a host's guests lie, on the host."""
+
+
+class QuickGuest:
+    """A guest, from the opening of its devices to their release."""
+
+    def __init__(self, plan: Plan, ended: Callable[[str], None], guests: str = GUESTS) -> None:
+        """``ended(reason)`` is called when the guest cannot go on (its host has ended)."""
+        self.plan = plan
+        self.name = plan.line.name or "guest"
+        self._ended = ended
+        self._base = os.path.join(guests, self.name)
+        self._io = GuestIo()
+        self._devices: list[PassedThrough] = []
+        self._machine: Machine | None = None
+        self._faces: Faces | None = None
+        self._node: Namespace | None = None
+        self._service: Service | None = None
+        self._registration: Connection | None = None
+        self._lock: int | None = None
+        self._spec: MachineSpec | None = None
+        self._guard = threading.RLock()
+
+    # -- start ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Boot. Raises QemuError; what was opened until then is released again."""
+        try:
+            self._claim_name()
+            become_subreaper()  # to learn how the guest's init ends
+            self._spec = self._open_devices()
+            self._bring_up(self._spec)
+            for device in self._devices:
+                device.listen(self._event_handler(device), lambda: self._ended("the emulated host has ended"))
+        except BaseException:
+            self.stop()
+            raise
+
+    def _bring_up(self, spec: MachineSpec) -> None:
+        self._boot(spec)
+        self._show(spec)
+        self._register()
+        assert self._node is not None
+        threading.Thread(target=self._watch, args=(self._node,), name="watch", daemon=True).start()
+
+    def _watch(self, node: Namespace) -> None:
+        """Wait for the end of the guest's init: reboot(2) starts the guest again, power off ends QEMU."""
+        poll = select.poll()
+        poll.register(node.pidfd, select.POLLIN)
+        poll.poll()
+        if self._node is not node:
+            return
+        try:
+            _, status = os.waitpid(node.pid, 0)
+        except ChildProcessError:
+            status = 0
+        # pid_namespaces(7): reboot(2) ends the init of a pid namespace by SIGHUP (restart) or SIGINT (power off).
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGHUP:
+            self._reboot()
+        else:
+            self._ended("quit")
+
+    def _reboot(self) -> None:
+        """Down and up again over the same open devices."""
+        try:
+            with self._guard:
+                self._take_down()
+                if self._spec is not None:
+                    self._bring_up(self._spec)
+        except Exception:
+            log.exception("guest %s: rebooting failed", self.name)
+            self._ended(f"guest {self.name}: rebooting failed, see {self._base}/guest.log")
+
+    def _claim_name(self) -> None:
+        """One guest of a name at a time: two would share a root file system."""
+        try:
+            os.makedirs(self._base, exist_ok=True)
+            self._lock = os.open(self._base + "/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise QemuError(
+                f"guest {self.name} is already running on this host; end it, or use another -name"
+            ) from None
+        except OSError as error:
+            raise QemuError(f"guest {self.name}: cannot use {self._base}: {error.strerror}") from None
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f"{os.getpid()}\n".encode())
+
+    def _open_devices(self) -> MachineSpec:
+        storage = GuestStorage(self.plan.line.memory)
+        described = {}
+        for number, device in self.plan.numbered():
+            if device.passed_through:
+                opened = PassedThrough(device, number, self.plan.hosts[number])
+                self._devices.append(opened)
+                opened.open(self.name, storage)
+                described[number] = opened.description
+        spec = machine_spec(self.plan, described)
+        subchannels = subchannel_ids(spec)
+        for opened in self._devices:
+            if opened.number.visible:
+                self._io.devices[subchannels[opened.number.busid]] = opened
+        return spec
+
+    def _boot(self, spec: MachineSpec) -> None:
+        self._machine = Machine(spec, self._io)
+        self._machine.boot()
+        self._machine.settle()
+
+    def _show(self, spec: MachineSpec) -> None:
+        """The node: its root file system, its namespaces, its faces."""
+        assert self._machine is not None
+        ids = choose_id_map()
+        try:
+            root, binds = node_root.prepare(self._base, hostname=self.name, owner=ids.outside)
+            self._machine.modules.write_tree(Path(node_root.modules_directory(root)) / spec.kernel)
+            _write(f"{root}/boot/config-{spec.kernel}", self._machine.modules.config_text())
+            self._service = Service(f"{root}{node_root.RUN_DIR}/host.sock", self._operations())
+            self._faces = Faces(self._machine, self.name)
+            self._node = launch(NodeSpec(self.name, root, binds), self._faces.serve, ids)
+        except (OSError, NamespaceError) as error:
+            raise QemuError(f"guest {self.name}: {error}") from None
+
+    def _register(self) -> None:
+        """Tell the host's lab that the guest is up, with a descriptor of its init: Ansible enters through that."""
+        assert self._node is not None
+        try:
+            self._registration = Connection()
+            question = {"op": "guest-up", "name": self.name, "pid": self._node.pid}
+            self._registration.ask(question, (self._node.pidfd,))
+        except (OSError, HostError) as error:
+            raise QemuError(f"guest {self.name}: the emulated host does not take it: {error}") from None
+
+    # -- while it runs --------------------------------------------------------------------------------------------
+
+    def _event_handler(self, device: PassedThrough) -> Callable[[dict[str, Any]], None]:
+        def handle(event: dict[str, Any]) -> None:
+            if event.get("event") == "paths":
+                self._paths_changed(device, int(event["pam"]))
+            elif event.get("event") == "request":
+                self._unplug(device)
+            else:
+                log.warning("%s: unknown event from the host: %r", device.number, event)
+
+        return handle
+
+    def _subchannel_of(self, device: PassedThrough) -> str | None:
+        return next((busid for busid, other in self._io.devices.items() if other is device), None)
+
+    def _paths_changed(self, device: PassedThrough, pam: int) -> None:
+        """The host's paths changed: to the core, and as a channel report to the guest."""
+        device.set_paths(pam)
+        busid = self._subchannel_of(device)
+        machine = self._machine
+        if machine is not None and busid is not None:
+            with machine.lock:
+                subchannel = machine.css.subchannels.get(busid)
+                if subchannel is not None:
+                    subchannel.pam = pam
+                    if isinstance(subchannel.driver, CssDriver):
+                        subchannel.driver.paths_changed(subchannel)
+
+    def _unplug(self, device: PassedThrough) -> None:
+        """The host wants the device back: it leaves the guest as if it were pulled, then is closed."""
+        busid = self._subchannel_of(device)
+        machine = self._machine
+        if machine is not None and busid is not None:
+            log.info("%s: the host asks for it: unplugged", device.number)
+            with machine.lock:
+                subchannel = machine.css.subchannels.get(busid)
+                if subchannel is not None:
+                    machine.css.schedule_unregister(subchannel)
+            machine.settle()
+            self._io.devices.pop(busid, None)
+        device.close()
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """Device number in the guest → what went through its vfio-ccw regions."""
+        return {
+            device.number.busid: vars(device.channel.statistics)
+            for device in self._devices
+            if device.channel is not None
+        }
+
+    def _operations(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
+        assert self._machine is not None
+        machine = self._machine
+
+        def modprobe(message: dict[str, Any]) -> dict[str, Any]:
+            words = [str(word) for word in message["args"]]
+            if words[:1] == ["-r"]:
+                for name in words[1:]:
+                    machine.modules.unload(name)
+            else:
+                machine.modules.load(words[0], words[1:])
+            return {}
+
+        def reboot(message: dict[str, Any]) -> dict[str, Any]:
+            threading.Thread(target=self._reboot, name="reboot", daemon=True).start()
+            return {}
+
+        return {
+            "modprobe": modprobe,
+            "reboot": reboot,
+            "dmesg": lambda message: {"text": machine.dmesg.text()},
+            "statistics": lambda message: {"devices": self.statistics()},
+        }
+
+    # -- end ------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End the guest's processes, then give its devices back. Safe to call at any stage, and again."""
+        with self._guard:
+            self._take_down()
+            while self._devices:
+                self._devices.pop().close()
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
+
+    def _take_down(self) -> None:
+        """What a boot has brought up."""
+        node, self._node = self._node, None
+        if node is not None:
+            node.stop()
+        registration, self._registration = self._registration, None
+        if registration is not None:
+            registration.close()
+        service, self._service = self._service, None
+        if service is not None:
+            service.close()
+        faces, self._faces = self._faces, None
+        if faces is not None:
+            faces.close()
+        machine, self._machine = self._machine, None
+        if machine is not None:
+            machine.halt()
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)

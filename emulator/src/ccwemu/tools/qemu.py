@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""qemu-system-s390x: checks its command line as QEMU 7.2 does, then runs a quick guest in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ccwemu.guest.plan import Plan, plan
+from ccwemu.guest.qemuopts import PROGRAM, QemuError
+
+if TYPE_CHECKING:
+    from ccwemu.guest.qmp import Monitor
+
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Background:
+    """-daemonize: the parent waits for the guest to be up, and returns what became of it."""
+
+    def __init__(self) -> None:
+        self._ready: int | None = None
+
+    def fork(self) -> None:
+        """Goes on in the child only. The parent ends here: 0 when the child says it is ready, 1 otherwise."""
+        told, tell = os.pipe2(os.O_CLOEXEC)
+        sys.stdout.flush()
+        if os.fork():
+            os.close(tell)
+            os._exit(0 if os.read(told, 1) else 1)
+        os.close(told)
+        os.setsid()
+        os.umask(0o027)
+        self._ready = tell
+
+    def ready(self) -> None:
+        """Let the parent go, and the terminal with it."""
+        if self._ready is None:
+            return
+        os.chdir("/")
+        null = os.open("/dev/null", os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)
+        os.close(null)
+        os.write(self._ready, b"+")
+        os.close(self._ready)
+
+
+@contextlib.contextmanager
+def pid_file(path: str | None) -> Iterator[None]:
+    """Hold -pidfile locked while the guest runs. Raises QemuError."""
+    if path is None:
+        yield
+        return
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise QemuError(f"cannot create PID file: Could not create '{path}': {error.strerror}") from None
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise QemuError(f"cannot create PID file: Cannot lock pid file: {error.strerror}") from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        os.close(descriptor)
+
+
+class Running:
+    """What ends the guest: a signal, a monitor, or the end of its host."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self._main = threading.main_thread().ident
+
+    def end(self, reason: str) -> None:
+        """From any thread."""
+        self.reason = self.reason or reason
+        assert self._main is not None
+        signal.pthread_kill(self._main, signal.SIGHUP)
+
+    def wait(self) -> None:
+        """Until the end; says what it was, as QEMU does for a signal."""
+        told = signal.sigwaitinfo(ENDING)
+        if self.reason:
+            if self.reason != "quit":
+                _say(f"{PROGRAM}: {self.reason}\n")
+            return
+        who = f" ({_command_of(told.si_pid)})" if told.si_pid else ""
+        _say(f"{PROGRAM}: terminating on signal {told.si_signo} from pid {told.si_pid}{who}\n")
+
+
+def _command_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().split(b"\0")[0].decode("utf-8", "replace") or "<unknown process>"
+    except OSError:
+        return "<unknown process>"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _monitors(made: Plan, running: Running) -> list[Monitor]:
+    """The -qmp sockets. Raises QemuError."""
+    if not made.line.qmp:
+        return []
+    from ccwemu.guest.qmp import Monitor
+
+    def end(_: dict[str, Any]) -> dict[str, Any]:
+        running.end("quit")
+        return {}
+
+    commands = {
+        "query-status": lambda _: {"status": "running", "singlestep": False, "running": True},
+        "query-name": lambda _: {"name": made.line.name} if made.line.name else {},
+        "query-version": lambda _: {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": "ccwemu"},
+        "query-kvm": lambda _: {"enabled": False, "present": False},
+        "quit": end,
+        "system_powerdown": end,
+    }
+    chardevs = {chardev.id: chardev for chardev in made.line.chardevs}
+    options = [chardevs.get(option.get("chardev"), option) for option in made.line.qmp]
+    return [Monitor(option, commands) for option in options if option.get("path")]
+
+
+def _log_to(directory: str) -> None:
+    """What goes wrong in the guest's threads after start-up goes to a file: -daemonize has no error stream."""
+    os.makedirs(directory, exist_ok=True)
+    logging.basicConfig(
+        filename=os.path.join(directory, "guest.log"), level=logging.INFO, format="%(asctime)s %(name)s: %(message)s"
+    )
+
+
+def _execute(made: Plan, background: Background) -> None:
+    """Start the guest and stay until it is to end. Raises QemuError."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    running = Running()
+    monitors = _monitors(made, running)
+    try:
+        from ccwemu.guest.quick import GUESTS, QuickGuest
+
+        _log_to(os.path.join(GUESTS, made.line.name or "guest"))
+        guest = QuickGuest(made, running.end)
+        guest.start()
+        try:
+            for monitor in monitors:
+                monitor.start()
+            background.ready()
+            running.wait()
+        finally:
+            guest.stop()
+    finally:
+        for monitor in monitors:
+            monitor.close()
+
+
+def main(argv: list[str]) -> int:
+    """qemu-system-s390x."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    background = Background()
+    try:
+        made = plan(argv)
+        for warning in made.line.warnings:
+            _say(warning)
+        if made.line.information is not None:
+            sys.stdout.write(made.line.information)
+            return 0
+        if made.line.daemonize:
+            background.fork()
+        with pid_file(made.line.pidfile):
+            _execute(made, background)
+    except QemuError as error:
+        _say(error.text())
+        return 1
+    return 0

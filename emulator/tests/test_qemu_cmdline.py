@@ -177,14 +177,16 @@ def test_a_device_number_that_another_model_has(host):
 
 
 def test_devices_without_a_number_get_the_first_free_one():
-    made = plan("-nodefaults -device virtio-rng-ccw -device virtio-rng-ccw,devno=fe.0.0001".split())
+    made = plan(["-nodefaults", "-device", "virtio-rng-ccw", "-device", "virtio-rng-ccw,devno=fe.0.0001"])
     assert [str(device.devno) for device in made.devices] == ["fe.0.0000", "fe.0.0001"]
     with pytest.raises(QemuError, match="Device fe.0.0000 already exists"):
-        plan("-nodefaults -device virtio-rng-ccw -device virtio-rng-ccw,devno=fe.0.0000".split())
+        plan(["-nodefaults", "-device", "virtio-rng-ccw", "-device", "virtio-rng-ccw,devno=fe.0.0000"])
 
 
 def test_a_device_in_another_css_is_not_visible():
-    made = plan("-nodefaults -device virtio-rng-ccw,devno=00.0.1234 -device virtio-rng-ccw,devno=fe.2.1234".split())
+    made = plan(
+        ["-nodefaults", "-device", "virtio-rng-ccw,devno=00.0.1234", "-device", "virtio-rng-ccw,devno=fe.2.1234"]
+    )
     assert [str(device.devno) for device in made.devices] == ["0.0.1234", "fe.2.1234"]
     assert [number.busid for number, _ in made.numbered() if number.visible] == ["0.2.1234"]
 

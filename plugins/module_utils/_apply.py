@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run planned steps. No write is believed: each is read back. When one fails, the device's earlier ones are undone."""
+
+from __future__ import annotations
+
+import errno
+
+from ._host import Host, HostError
+from ._journal import JournalError
+from ._plan import Plan
+from ._steps import KINDS, Step
+
+READ_BACK_TIMEOUT = 5.0
+
+
+class StepFailed(Exception):
+    """A step did not do what it should. ``done`` are the steps that stay done, ``undone`` those that were undone."""
+
+    def __init__(self, step: Step, cause: Exception, done: list[Step], undone: list[Step], stuck: list[str]) -> None:
+        self.step = step
+        self.cause = cause
+        self.done = done
+        self.undone = undone
+        self.stuck = stuck
+        number = cause.errno if isinstance(cause, HostError) else 0
+        hint = "Run the task as root (become: true)" if number in (errno.EACCES, errno.EROFS) else KINDS[step.kind].hint
+        name = f"{step.device}: " if step.device else ""
+        parts = [f"{name}could not {step.text}: {cause}. {hint}."]
+        if undone:
+            parts.append("Undone again: " + "; ".join(one.text for one in undone) + ".")
+        if stuck:
+            parts.append(
+                "Could not be undone: " + "; ".join(stuck) + ". Look at the device with lscss before you go on."
+            )
+        others = sorted({str(one.device) for one in done if one.device})
+        if others:
+            parts.append(f"Completed before and kept: {', '.join(others)}.")
+        super().__init__(" ".join(parts))
+
+
+def run_step(host: Host, step: Step) -> None:
+    """Run one step and read it back. Raises HostError, JournalError."""
+    kind = KINDS[step.kind]
+    kind.run(host, step)
+    if not host.wait_for(lambda: kind.holds(host, step), READ_BACK_TIMEOUT):
+        raise HostError("read back", step.path, 0, text=f"the write of {step.written!r} was accepted but had no effect")
+
+
+def apply(host: Host, plan: Plan) -> list[Step]:
+    """Run a plan device by device; what was done is returned. Raises StepFailed."""
+    done: list[Step] = []
+    for step in plan.modules:
+        try:
+            run_step(host, step)
+        except HostError as exc:
+            raise StepFailed(step, exc, done, [], []) from exc
+        done.append(step)
+    for _request, planned in plan.devices:
+        done += _apply_device(host, list(planned), done)
+    return done
+
+
+def _apply_device(host: Host, planned: list[Step], earlier: list[Step]) -> list[Step]:
+    tried: list[Step] = []
+    for step in planned:
+        tried.append(step)
+        try:
+            run_step(host, step)
+        except (HostError, JournalError) as exc:
+            undone, stuck = undo(host, tried)
+            raise StepFailed(step, exc, earlier, undone, stuck) from exc
+    return tried
+
+
+def undo(host: Host, tried: list[Step]) -> tuple[list[Step], list[str]]:
+    """Run the inverses, last first, each only where it does not hold already (a step that failed may have had its effect).
+
+    An inverse that fails does not end it: the rest is still brought back as far as it goes.
+    """
+    undone: list[Step] = []
+    stuck: list[str] = []
+    for step in reversed(tried):
+        inverse = step.inverse
+        if inverse is None:
+            continue
+        try:
+            if KINDS[inverse.kind].holds(host, inverse):
+                continue
+            run_step(host, inverse)
+            undone.append(step)
+        except (HostError, JournalError) as exc:
+            stuck.append(f"{step.text} ({exc})")
+    return undone, stuck

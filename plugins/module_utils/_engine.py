@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way through a change of hands: observe, plan, apply, verify. What the module passthrough calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Sequence
+
+from ._apply import apply
+from ._host import Host
+from ._model import HostState, Request
+from ._observe import MDEV_DEVICES, observe
+from ._plan import Plan, describe, make_plan, predict
+from ._refusals import Case
+from ._requests import parse_requests
+
+
+class NotAsWanted(Exception):
+    """All steps succeeded, and still the host is not as it should be."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``before`` and ``after`` are texts for a diff; ``actions`` what was done, or would be in check mode."""
+
+    changed: bool
+    actions: list[dict[str, str]]
+    devices: list[dict[str, Any]]
+    before: str
+    after: str
+
+
+def converge(host: Host, items: Sequence[dict[str, Any]], check_mode: bool) -> Outcome:
+    """Bring the host to what is wanted. Raises Refused, StepFailed, NotAsWanted, HostError, JournalError."""
+    requests, refusals = parse_requests(items)
+    state = observe(host, [request.device for request in requests])
+    plan = make_plan(requests, state, refusals)
+    done = plan.steps
+    if plan.changed and not check_mode:
+        done = apply(host, plan)
+        _verify(host, requests)
+    return Outcome(
+        changed=plan.changed,
+        actions=[step.as_action() for step in done],
+        devices=[_report(Case(request, state)) for request in requests],
+        before=_text(state, plan, after=False),
+        after=_text(state, plan, after=True),
+    )
+
+
+def _verify(host: Host, requests: list[Request]) -> None:
+    state = observe(host, [request.device for request in requests])
+    for request in requests:
+        case = Case(request, state)
+        if not case.done:
+            raise NotAsWanted(
+                f"{request.device}: every step succeeded, but the host changed meanwhile: {describe(case)}. Somebody else works on this "
+                "device (a udev rule, driverctl, libvirt); find out who before you run this again."
+            )
+
+
+def _report(case: Case) -> dict[str, Any]:
+    request, sub = case.request, case.subchannel
+    return {
+        "device": str(request.device),
+        "subchannel": str(sub.busid) if sub else "",
+        "state": "present" if request.present else "absent",
+        "uuid": request.uuid,
+        "sysfsdev": f"{MDEV_DEVICES}/{request.uuid}",
+        "guest": request.guest or (case.entry.guest if case.entry else ""),
+        "devno": str(request.devno),
+        "guest_device": str(request.devno.guest_busid),
+    }
+
+
+def _text(state: HostState, plan: Plan, after: bool) -> str:
+    """A line for each property, so that a diff shows what changes and nothing else."""
+    lines: list[str] = []
+    for step in plan.modules:
+        lines.append(f"module {step.value}: {'loaded' if after else 'not loaded'}")
+    for request, planned in plan.devices:
+        case = Case(request, state)
+        values = predict(case, planned) if after else describe(case)
+        lines.append(f"{request.device}:")
+        lines += [f"  {name}: {_value(value)}" for name, value in values.items()]
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if value else "none"

@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A guest on its host: its start script, its QEMU process, started and stopped."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+from ._busid import BadName, GuestDevno, parse_uuid
+from ._host import Host, HostError
+from ._observe import MDEV_DEVICES, group_in_use
+from ._qemu import Guest, PassedDevice, command_line, start_script
+from ._requests import GUEST_NAME
+
+SCRIPT_MODE = 0o700
+START_TIMEOUT = 10.0
+KVM = "/dev/kvm"
+
+
+class GuestError(Exception):
+    """A guest that cannot be as wanted; nothing was started."""
+
+
+def parse_guest(params: dict[str, Any], accel: str) -> Guest:
+    """From a module's parameters. Raises GuestError that lists everything wrong."""
+    wrong: list[str] = []
+    name = str(params["name"])
+    if not GUEST_NAME.match(name):
+        wrong.append(f"name {name!r}: expected letters, digits, dots, dashes and underscores")
+    devices = _parse_devices(params.get("devices") or [], wrong)
+    for number in ("memory", "cpus"):
+        if params[number] < 1:
+            wrong.append(f"{number} {params[number]}: expected 1 or more")
+    if wrong:
+        raise GuestError(f"guest {name}: " + "; ".join(wrong) + ". Nothing was changed.")
+    return Guest(
+        name=name,
+        devices=tuple(devices),
+        memory=params["memory"],
+        cpus=params["cpus"],
+        accel=accel,
+        binary=params["binary"],
+        extra=tuple(params.get("extra_args") or ()),
+    )
+
+
+def _parse_devices(items: Sequence[dict[str, Any]], wrong: list[str]) -> list[PassedDevice]:
+    devices: list[PassedDevice] = []
+    for item in items:
+        try:
+            device = PassedDevice(parse_uuid(item["uuid"]), GuestDevno.parse(item["devno"]), item.get("bootindex"))
+        except BadName as exc:
+            wrong.append(str(exc))
+            continue
+        if not device.devno.visible:
+            wrong.append(f"devno {device.devno}: a Linux guest sees channel subsystem fe only, write fe.S.DDDD")
+        for other in devices:
+            if other.devno == device.devno:
+                wrong.append(
+                    f"devno {device.devno} is given to {other.uuid} and {device.uuid}, each device needs its own"
+                )
+            if other.uuid == device.uuid:
+                wrong.append(f"uuid {device.uuid} is listed twice")
+        devices.append(device)
+    return devices
+
+
+def choose_accel(host: Host, wanted: str) -> tuple[str, list[str]]:
+    """The accelerator, and a warning when it is the slow one for want of the other."""
+    if wanted != "auto":
+        return wanted, []
+    if host.exists(KVM):
+        return "kvm", []
+    return "tcg", [f"{KVM} is not there, so the guest will be emulated (slow); set accel to choose"]
+
+
+# --- the process
+
+
+def running_argv(host: Host, guest_pid_file: str) -> tuple[int, list[str]]:
+    """Process id and arguments of the QEMU that wrote the pid file, (0, []) when it does not run.
+
+    The number alone proves nothing: another process may have got it since.
+    """
+    text = host.get(guest_pid_file)
+    if not re.fullmatch(r"[1-9]\d*", text):
+        return 0, []
+    argv = host.get(f"/proc/{text}/cmdline").rstrip("\0").split("\0")
+    for option, value in zip(argv, argv[1:]):
+        if option == "-pidfile" and value == guest_pid_file:
+            return int(text), argv
+    return 0, []
+
+
+def is_running(host: Host, guest: Guest) -> bool:
+    return running_argv(host, guest.pid_file)[0] != 0
+
+
+# --- the way to a state
+
+
+def converge_guest(host: Host, guest: Guest, state: str, timeout: float, check_mode: bool) -> dict[str, Any]:
+    """The module's result. ``state``: present, started, stopped, absent. Raises GuestError, HostError."""
+    script = start_script(guest)
+    old = host.read(guest.script) if host.exists(guest.script) else ""
+    pid, argv = running_argv(host, guest.pid_file)
+    keep = state in ("present", "started")
+    save = keep and (old != script or host.mode(guest.script) != SCRIPT_MODE)
+    remove = state == "absent" and bool(old)
+    start, stop = state == "started" and not pid, state in ("stopped", "absent") and bool(pid)
+    if start:
+        _check_devices(host, guest, check_mode)
+    actions = _actions(guest, save, start, stop, remove)
+    if not check_mode:
+        if save:
+            host.save(guest.script, script, SCRIPT_MODE)
+        if start:
+            _start(host, guest)
+        if stop:
+            _stop(host, guest, pid, timeout)
+        if remove:
+            host.unlink(guest.script)
+    runs = (bool(pid) or start) and not stop
+    outdated = bool(pid) and keep and argv[-len(command_line(guest)) + 1 :] != command_line(guest)[1:]
+    warning = f"guest {guest.name} runs with another command line than its start script has now; restart it to use the new one"
+    return {
+        "changed": bool(actions),
+        "actions": actions,
+        "name": guest.name,
+        "running": runs,
+        "was_running": bool(pid),
+        "restart_required": outdated,
+        "command": command_line(guest) if state != "absent" else [],
+        "script": guest.script,
+        "pid_file": guest.pid_file,
+        "monitor": guest.monitor,
+        "console": guest.console,
+        "diff": _diff(guest, old, script if keep else ("" if remove else old), bool(pid), runs),
+        "warnings_": [warning] if outdated else [],
+    }
+
+
+def _diff(guest: Guest, before: str, after: str, ran: bool, runs: bool) -> list[dict[str, str]]:
+    state = {True: "running\n", False: "not running\n"}
+    return [
+        {"before_header": guest.script, "after_header": guest.script, "before": before, "after": after},
+        {
+            "before_header": f"guest {guest.name}",
+            "after_header": f"guest {guest.name}",
+            "before": state[ran],
+            "after": state[runs],
+        },
+    ]
+
+
+def _actions(guest: Guest, save: bool, start: bool, stop: bool, remove: bool) -> list[dict[str, str]]:
+    rows = (
+        (save, "write-script", f"write the start script of guest {guest.name}", guest.script),
+        (start, "start", f"start guest {guest.name}", guest.script),
+        (stop, "stop", f"stop guest {guest.name}", guest.pid_file),
+        (remove, "remove-script", f"remove the start script of guest {guest.name}", guest.script),
+    )
+    return [
+        {"device": "", "step": step, "description": text, "path": path, "value": ""}
+        for wanted, step, text, path in rows
+        if wanted
+    ]
+
+
+def _check_devices(host: Host, guest: Guest, check_mode: bool) -> None:
+    """What QEMU would fail on, said before it is started. In check mode a mediated device may still be planned only."""
+    wrong = []
+    for device in guest.devices:
+        path = f"{MDEV_DEVICES}/{device.uuid}"
+        if not host.exists(path):
+            if not check_mode:
+                wrong.append(
+                    f"mediated device {device.uuid} does not exist; make it with module zkvm.vfio_ccw.passthrough"
+                )
+            continue
+        group = host.link_name(f"{path}/iommu_group")
+        if not group:
+            wrong.append(f"mediated device {device.uuid} has no driver; remove it and make it again")
+        elif group_in_use(host, group):
+            wrong.append(f"mediated device {device.uuid} is in use by another guest: /dev/vfio/{group} is busy")
+    if wrong:
+        raise GuestError(f"guest {guest.name} was not started: " + "; ".join(wrong) + ".")
+
+
+def _start(host: Host, guest: Guest) -> None:
+    code, out, err = host.run([guest.script])
+    if code != 0:
+        said = (err or out).strip() or f"it ended with {code}"
+        raise GuestError(f"guest {guest.name} was not started: {guest.script}: {said}")
+    if not host.wait_for(lambda: is_running(host, guest), START_TIMEOUT):
+        raise GuestError(
+            f"guest {guest.name}: {guest.script} reported success, but no QEMU with {guest.pid_file} runs. Its console is in "
+            f"{guest.console}."
+        )
+
+
+def _stop(host: Host, guest: Guest, pid: int, timeout: float) -> None:
+    host.kill(pid, signal.SIGTERM)
+    if not host.wait_for(lambda: not is_running(host, guest), timeout):
+        raise GuestError(
+            f"guest {guest.name}: QEMU (process {pid}) still runs {timeout:g} s after SIGTERM. Look at {guest.console}; end it by hand "
+            "if it hangs."
+        )
+    try:
+        host.unlink(guest.pid_file)  # QEMU does it itself, unless it was killed
+    except HostError as exc:
+        raise GuestError(f"guest {guest.name} is stopped, but its pid file stays: {exc}") from exc

@@ -1,0 +1,249 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one door to the system that a module runs on: files below a root, and commands.
+
+The root can be set, so that a unit test gives a directory tree of its own. Paths are always absolute, as on the host.
+Nothing here knows what a file means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import stat
+import tempfile
+import time
+from typing import Callable, List, Tuple
+
+RunCommand = Callable[[List[str]], Tuple[int, str, str]]
+
+REMOVE_TIMEOUT = 10.0
+"""Seconds that a write which may block in the kernel is waited for."""
+
+
+class HostError(Exception):
+    """A system access that failed.
+
+    ``operation`` is a verb ("write"), ``path`` the file, ``value`` what was written (or None), ``errno`` the number (0 when
+    there is none), ``name`` its name ("EBUSY").
+    """
+
+    def __init__(self, operation: str, path: str, number: int, value: str | None = None, text: str = "") -> None:
+        self.operation = operation
+        self.path = path
+        self.value = value
+        self.errno = number
+        self.name = errno.errorcode.get(number, str(number))
+        what = f"{operation} {value!r} to {path}" if value is not None else f"{operation} {path}"
+        super().__init__(f"{what}: {text or f'{os.strerror(number)} ({self.name})'}")
+
+
+class StillBlocked(HostError):
+    """The kernel did not finish a write in time: it holds the caller until the device is free."""
+
+
+class Host:
+    """A host's files and commands."""
+
+    def __init__(self, root: str = "/", run_command: RunCommand | None = None) -> None:
+        self._root = root.rstrip("/")
+        self._run_command = run_command
+
+    def _real(self, path: str) -> str:
+        return self._root + path if self._root else path
+
+    # --- looking
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(self._real(path))
+
+    def is_link(self, path: str) -> bool:
+        return os.path.islink(self._real(path))
+
+    def writable(self, path: str) -> bool:
+        """Whether this process may write the file (True also where only writing would tell)."""
+        return os.access(self._real(path), os.W_OK)
+
+    def is_root(self) -> bool:
+        return os.geteuid() == 0
+
+    def read(self, path: str) -> str:
+        """The whole text. Raises HostError."""
+        try:
+            with open(self._real(path), "rb") as handle:
+                return handle.read().decode("utf-8", "surrogateescape")
+        except OSError as exc:
+            raise HostError("read", path, exc.errno or 0) from exc
+
+    def read_bytes(self, path: str) -> bytes:
+        try:
+            with open(self._real(path), "rb") as handle:
+                return handle.read()
+        except OSError as exc:
+            raise HostError("read", path, exc.errno or 0) from exc
+
+    def get(self, path: str, default: str = "") -> str:
+        """The text without surrounding blanks, or the default when it cannot be read (attributes of an offline DASD fail)."""
+        try:
+            return self.read(path).strip()
+        except HostError:
+            return default
+
+    def names(self, path: str) -> list[str]:
+        """What a directory holds, sorted; nothing when there is no such directory."""
+        try:
+            return sorted(os.listdir(self._real(path)))
+        except OSError:
+            return []
+
+    def link(self, path: str) -> str:
+        """Where a symbolic link points, as stored; "" when there is none."""
+        try:
+            return os.readlink(self._real(path))
+        except OSError:
+            return ""
+
+    def link_name(self, path: str) -> str:
+        """The last component of where a link points ("" when there is none): a driver's name, a group's number."""
+        return os.path.basename(self.link(path))
+
+    def resolve(self, path: str) -> str:
+        """The path with all links followed, as seen below the root."""
+        real = os.path.realpath(self._real(path))
+        root = os.path.realpath(self._root) if self._root else ""
+        return real[len(root) :] if root and real.startswith(root + "/") else real
+
+    def device_number(self, path: str) -> str:
+        """``major:minor`` of a block device node behind the path (links followed), "" when it is none."""
+        try:
+            status = os.stat(self._real(path))
+        except OSError:
+            return ""
+        if not stat.S_ISBLK(status.st_mode):
+            return ""
+        return f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+
+    def try_open(self, path: str) -> int:
+        """Open a file for reading and close it again: 0, or the errno."""
+        try:
+            os.close(os.open(self._real(path), os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as exc:
+            return exc.errno or errno.EIO
+        return 0
+
+    # --- changing
+
+    def write(self, path: str, value: str) -> None:
+        """Write to a kernel attribute: one write, no creation. Raises HostError with the kernel's errno."""
+        try:
+            handle = os.open(self._real(path), os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(handle, (value + "\n").encode())
+            finally:
+                os.close(handle)
+        except OSError as exc:
+            raise HostError("write", path, exc.errno or 0, value) from exc
+
+    def write_bounded(self, path: str, value: str, timeout: float = REMOVE_TIMEOUT) -> None:
+        """Like write, for an attribute whose store may block. Raises StillBlocked when it does.
+
+        Removing a mediated device that someone holds open blocks in the kernel, without an end and without a way to take
+        the request back (drivers/vfio/vfio_main.c, vfio_unregister_group_dev). A child does the write, so that the caller
+        stays free to say so.
+        """
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            self._write_in_child(path, value, writer)
+        os.close(writer)
+        try:
+            ready, _unused, _unused2 = select.select([reader], [], [], timeout)
+            if not ready:
+                raise StillBlocked("write", path, errno.EBUSY, value, f"not finished after {timeout:g} s")
+            answer = os.read(reader, 16)
+        finally:
+            os.close(reader)
+        os.waitpid(child, 0)
+        number = int(answer or b"5")
+        if number:
+            raise HostError("write", path, number, value)
+
+    def _write_in_child(self, path: str, value: str, answer: int) -> None:
+        number = errno.EIO
+        try:
+            # an inherited pipe to the controller would hold the task open as long as the kernel holds the child
+            null = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(null, descriptor)
+            os.setsid()
+            self.write(path, value)
+            number = 0
+        except HostError as exc:
+            number = exc.errno or errno.EIO
+        finally:
+            with contextlib.suppress(OSError):
+                os.write(answer, str(number).encode())
+            os._exit(0)
+
+    def save(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Replace an ordinary file atomically, making its directory. Raises HostError."""
+        real = self._real(path)
+        try:
+            os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(real), prefix=".vfio_ccw-")
+            try:
+                with os.fdopen(handle, "wb") as target:
+                    target.write(text.encode("utf-8", "surrogateescape"))
+                    target.flush()
+                    os.fsync(target.fileno())
+                os.chmod(temporary, mode)
+                os.rename(temporary, real)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+                raise
+        except OSError as exc:
+            raise HostError("save", path, exc.errno or 0) from exc
+
+    def mode(self, path: str) -> int:
+        """The permission bits, 0 when there is no such file."""
+        try:
+            return stat.S_IMODE(os.stat(self._real(path)).st_mode)
+        except OSError:
+            return 0
+
+    def unlink(self, path: str) -> None:
+        try:
+            os.unlink(self._real(path))
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            raise HostError("remove", path, exc.errno or 0) from exc
+
+    def kill(self, pid: int, number: int) -> None:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return
+        except OSError as exc:
+            raise HostError(f"send signal {number} to", f"/proc/{pid}", exc.errno or 0) from exc
+
+    def run(self, argv: list[str]) -> tuple[int, str, str]:
+        """Run a command: return code, standard output, standard error."""
+        if self._run_command is None:
+            raise HostError("run", argv[0], errno.ENOEXEC, text="no way to run commands was given")
+        return self._run_command(argv)
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Poll a condition for which the kernel offers nothing to wait on. False when it did not come true in time."""
+        end = time.monotonic() + timeout
+        pause = 0.005
+        while not condition():
+            if time.monotonic() >= end:
+                return False
+            time.sleep(pause)
+            pause = min(pause * 2, 0.25)
+        return True

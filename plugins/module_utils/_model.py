@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host looks like, as plain values. Observed by _observe, reasoned about by _plan and _refusals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ._busid import BusId, GuestDevno
+
+IO_SUBCHANNEL = "io_subchannel"
+VFIO_CCW = "vfio_ccw"
+MDEV_TYPE = "vfio_ccw-io"
+
+SUBCHANNEL_TYPES = {0: "io", 1: "chsc", 2: "message", 3: "adm"}
+
+VIRTIO_CU_TYPE = "3832"
+QDIO_CU_TYPES = ("1731", "1732")
+"""Control units whose subchannels are QDIO: OSA, HiperSockets and FCP. vfio_ccw does not bind these."""
+DASD_DRIVERS = ("dasd-eckd", "dasd-fba")
+
+
+@dataclass(frozen=True)
+class Use:
+    """Why a disk is busy. ``kind``: mounted, swap, holder, opened; ``detail``: a text for people."""
+
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class BlockDevice:
+    """A disk or partition of a CCW device. ``number`` is major:minor."""
+
+    name: str
+    number: str
+    size: int = 0
+    """Bytes."""
+    partitions: tuple[BlockDevice, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return "/dev/" + self.name.replace("!", "/")
+
+    def with_partitions(self) -> tuple[BlockDevice, ...]:
+        return (self,) + self.partitions
+
+
+@dataclass(frozen=True)
+class CcwDevice:
+    """A CCW device as io_subchannel shows it (/sys/bus/ccw/devices)."""
+
+    busid: BusId
+    driver: str
+    online: bool
+    cutype: str
+    devtype: str
+    availability: str = "good"
+    alias: bool = False
+    block: tuple[BlockDevice, ...] = ()
+    users: tuple[Use, ...] = ()
+
+    @property
+    def is_dasd(self) -> bool:
+        return self.driver in DASD_DRIVERS or self.cutype.startswith(("3990", "2105", "2107", "1750", "3880"))
+
+
+@dataclass(frozen=True)
+class Mdev:
+    """A mediated device. ``group`` is its IOMMU group ("" without one), ``in_use``: a QEMU holds it open."""
+
+    uuid: str
+    subchannel: BusId
+    driver: str = ""
+    group: str = ""
+    in_use: bool = False
+
+
+@dataclass(frozen=True)
+class Subchannel:
+    """A subchannel. ``devno`` is the device number that its SCHIB names; it stays readable whatever driver is bound."""
+
+    busid: BusId
+    type: int = 0
+    driver: str = ""
+    driver_override: str = ""
+    devno: BusId | None = None
+    chpids: tuple[str, ...] = ()
+    pim: str = ""
+    pam: str = ""
+    pom: str = ""
+    device: CcwDevice | None = None
+    mdevs: tuple[Mdev, ...] = ()
+    available_instances: int = 0
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """What a device was before it was taken from the host."""
+
+    device: BusId
+    subchannel: BusId
+    uuid: str
+    guest: str = ""
+    devno: str = ""
+    was_online: bool = False
+    was_bound: bool = True
+    """Whether a CCW driver had the device."""
+
+
+@dataclass(frozen=True)
+class HostState:
+    """What is known of the host for the devices asked about.
+
+    ``by_device``: subchannel of each device number found. ``mdevs``: every mediated device by UUID. ``ignored``: device
+    numbers asked about that cio_ignore hides. ``special``: what the boot loader's settings use a device for.
+    """
+
+    by_device: dict[BusId, Subchannel] = field(default_factory=dict)
+    subchannels: dict[BusId, Subchannel] = field(default_factory=dict)
+    mdevs: dict[str, Mdev] = field(default_factory=dict)
+    ignored: tuple[BusId, ...] = ()
+    special: dict[BusId, str] = field(default_factory=dict)
+    journal: dict[BusId, JournalEntry] = field(default_factory=dict)
+    vfio_ccw_registered: bool = True
+    """Whether the vfio_ccw driver is registered."""
+    modules_to_load: tuple[str, ...] = ()
+    """What has to be loaded for it."""
+    kernel_lacks: str = ""
+    """Why it cannot be loaded; "" when it can."""
+    may_write: bool = True
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of one device, every text parsed. ``guest`` "" when no guest was named."""
+
+    device: BusId
+    uuid: str
+    devno: GuestDevno
+    guest: str = ""
+    present: bool = True
+    uuid_given: bool = False
+    force: tuple[str, ...] = ()

@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules share: the host they run on, and how every error ends a module."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ._apply import StepFailed
+from ._busid import BadName
+from ._ccw import CcwError
+from ._engine import NotAsWanted
+from ._guest import GuestError
+from ._host import Host, HostError
+from ._journal import JournalError
+from ._kernel_support import KernelError
+from ._refusals import Refused
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+ERRORS = (HostError, JournalError, StepFailed, NotAsWanted, BadName, CcwError, GuestError, KernelError)
+
+
+def host_of(module: AnsibleModule) -> Host:
+    """The host that a module runs on."""
+
+    def run_command(argv: list[str]) -> tuple[int, str, str]:
+        command = argv[0] if os.path.isabs(argv[0]) else module.get_bin_path(argv[0], required=True)
+        code, out, err = module.run_command([command] + argv[1:], environ_update={"LC_ALL": "C"})
+        return code, out, err
+
+    return Host(run_command=run_command)
+
+
+def run(module: AnsibleModule, work: Callable[[Host], dict[str, Any]]) -> None:
+    """Do a module's work and end it with the result, or with the error that came up."""
+    try:
+        result = work(host_of(module))
+    except Refused as exc:
+        refusals = [
+            {"id": one.id, "device": one.device, "found": one.found, "next_step": one.next_step} for one in exc.refusals
+        ]
+        module.fail_json(msg=str(exc), refusals=refusals, actions=[])
+    except StepFailed as exc:
+        module.fail_json(
+            msg=str(exc),
+            actions=[step.as_action() for step in exc.done],
+            undone=[step.as_action() for step in exc.undone],
+            changed=bool(exc.done or exc.stuck),
+        )
+    except ERRORS as exc:
+        module.fail_json(msg=str(exc))
+    for warning in result.pop("warnings_", []):
+        module.warn(warning)
+    module.exit_json(**result)
+
+
+def diff(before: str, after: str, header: str) -> dict[str, str]:
+    return {"before": before, "after": after, "before_header": header, "after_header": header}

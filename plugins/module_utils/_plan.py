@@ -1,0 +1,143 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what is and what is wanted to the steps in between. No input or output: every rule can be tested as a table.
+
+The order of taking a device is that of QEMU's page "Features/Channel I/O Passthrough", with the device set offline first:
+offline is the only step that the kernel refuses for a disk in use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from . import _steps as steps
+from ._model import IO_SUBCHANNEL, VFIO_CCW, HostState, JournalEntry, Request
+from ._refusals import Case, Refusal, Refused, check
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``modules`` come first, then each device's steps; a device without steps is as wanted."""
+
+    modules: tuple[steps.Step, ...] = ()
+    devices: tuple[tuple[Request, tuple[steps.Step, ...]], ...] = ()
+    refusals: tuple[Refusal, ...] = field(default=())
+
+    @property
+    def steps(self) -> list[steps.Step]:
+        return list(self.modules) + [step for _request, device in self.devices for step in device]
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.steps)
+
+
+def make_plan(requests: list[Request], state: HostState, refusals: list[Refusal]) -> Plan:
+    """The plan for a whole list. Raises Refused with every refusal of every device when there is any."""
+    refusals = list(refusals)
+    for request in requests:
+        refusals += check(request, state)
+    if refusals:
+        raise Refused(refusals)
+    planned = tuple((request, tuple(plan_device(Case(request, state)))) for request in requests)
+    needs_driver = any(request.present and device for request, device in planned) and not state.vfio_ccw_registered
+    modules = tuple(steps.load(name) for name in state.modules_to_load) if needs_driver else ()
+    return Plan(modules, planned)
+
+
+def plan_device(case: Case) -> list[steps.Step]:
+    return _take(case) if case.request.present else _give_back(case)
+
+
+def _journal_entry(case: Case) -> JournalEntry:
+    """What to remember. A device that is still noted as passed (the host was rebooted meanwhile) keeps its former state."""
+    sub, ccw, old = case.subchannel, case.ccw, case.entry
+    assert sub is not None
+    return JournalEntry(
+        device=case.request.device,
+        subchannel=sub.busid,
+        uuid=case.request.uuid,
+        guest=case.request.guest or (old.guest if old else ""),
+        devno=str(case.request.devno),
+        was_online=bool((ccw and ccw.online) or (old and old.was_online)),
+        was_bound=bool((ccw and ccw.driver) or (old.was_bound if old else ccw is None)),
+    )
+
+
+def _take(case: Case) -> list[steps.Step]:
+    sub, ccw, device = case.subchannel, case.ccw, case.request.device
+    assert sub is not None
+    entry = _journal_entry(case)
+    if case.done:
+        # made by other means, or noted already: only what the journal says of the guest may be new
+        changed = case.entry is not None and case.entry != entry
+        return [steps.record(device, entry, case.entry)] if changed else []
+    plan = [steps.record(device, entry, case.entry)] if entry != case.entry else []
+    if ccw is not None and ccw.online:
+        plan.append(steps.offline(device))
+    if ccw is not None and ccw.driver:
+        plan.append(steps.unbind_ccw(device, ccw.driver))
+    if sub.driver == IO_SUBCHANNEL:
+        plan.append(steps.unbind_subchannel(device, sub.busid, IO_SUBCHANNEL))
+    if sub.driver_override == IO_SUBCHANNEL:
+        plan.append(steps.override(device, sub.busid, "", IO_SUBCHANNEL))
+    if sub.driver != VFIO_CCW:
+        plan.append(steps.bind_subchannel(device, sub.busid, VFIO_CCW))
+    plan.append(steps.create_mdev(device, sub.busid, case.request.uuid))
+    return plan
+
+
+def _give_back(case: Case) -> list[steps.Step]:
+    sub, ccw, device, entry = case.subchannel, case.ccw, case.request.device, case.entry
+    assert sub is not None
+    plan: list[steps.Step] = []
+    if not case.done:
+        if case.mdev is not None:
+            plan.append(steps.remove_mdev(device, sub.busid, case.mdev.uuid))
+        if sub.driver == VFIO_CCW:
+            plan.append(steps.unbind_subchannel(device, sub.busid, VFIO_CCW))
+        if sub.driver_override == VFIO_CCW:
+            plan.append(steps.override(device, sub.busid, "", VFIO_CCW))
+        if sub.driver != IO_SUBCHANNEL:
+            plan.append(steps.bind_subchannel(device, sub.busid, IO_SUBCHANNEL))
+    if entry is not None:
+        if entry.was_online and not (ccw and ccw.online):
+            plan.append(steps.online(device))
+        plan.append(steps.record(device, None, entry))
+    return plan
+
+
+def describe(case: Case) -> dict[str, object]:
+    """What the host has of a device, for a diff."""
+    sub, ccw = case.subchannel, case.ccw
+    return {
+        "subchannel": str(sub.busid) if sub else "",
+        "driver": sub.driver if sub else "",
+        "ccw_driver": ccw.driver if ccw else "",
+        "online": bool(ccw and ccw.online),
+        "mdev": case.mdev.uuid if case.mdev else "",
+        "guest": case.entry.guest if case.entry else "",
+    }
+
+
+def predict(case: Case, plan: tuple[steps.Step, ...]) -> dict[str, object]:
+    """The description after the steps."""
+    after = dict(describe(case))
+    for step in plan:
+        if step.kind in ("online", "offline"):
+            after["online"] = step.kind == "online"
+        elif step.kind == "unbind-ccw":
+            after["ccw_driver"] = ""
+        elif step.kind == "unbind-subchannel":
+            after["driver"] = ""
+            after["ccw_driver"] = ""
+        elif step.kind == "bind-subchannel":
+            after["driver"] = step.value
+            if step.value == IO_SUBCHANNEL:
+                after["ccw_driver"] = "(the one that matches)"
+        elif step.kind in ("create-mdev", "remove-mdev"):
+            after["mdev"] = step.value if step.kind == "create-mdev" else ""
+        elif step.kind == "record":
+            after["guest"] = step.entry.guest if step.entry else ""
+    return after

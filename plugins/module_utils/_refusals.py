@@ -1,0 +1,384 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every reason for which a device is not passed through or not given back: one table.
+
+A refusal is found before anything is written. Each row has an id, a condition over what was observed, what was found, and
+what to do next. ``forcible`` rows can be overruled by naming their id in the option ``force``; the others would lose data
+or cannot work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Sequence
+
+from ._model import (
+    IO_SUBCHANNEL,
+    QDIO_CU_TYPES,
+    SUBCHANNEL_TYPES,
+    VFIO_CCW,
+    VIRTIO_CU_TYPE,
+    CcwDevice,
+    HostState,
+    JournalEntry,
+    Mdev,
+    Request,
+    Subchannel,
+)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """``id`` is the row's, ``device`` the text that the user gave, ``found`` what was found, ``next_step`` what to do."""
+
+    id: str
+    device: str
+    found: str
+    next_step: str
+
+    def __str__(self) -> str:
+        return f"{self.device}: {self.found} [{self.id}]. {self.next_step}"
+
+
+class Refused(Exception):
+    """One or more devices were refused; nothing was changed."""
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        self.refusals = list(refusals)
+        super().__init__("Nothing was changed. " + " ".join(str(refusal) for refusal in self.refusals))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request beside what was observed of its device."""
+
+    request: Request
+    state: HostState
+
+    @property
+    def subchannel(self) -> Subchannel | None:
+        return self.state.by_device.get(self.request.device)
+
+    @property
+    def ccw(self) -> CcwDevice | None:
+        return self.subchannel.device if self.subchannel else None
+
+    @property
+    def entry(self) -> JournalEntry | None:
+        return self.state.journal.get(self.request.device)
+
+    @property
+    def mdev(self) -> Mdev | None:
+        return self.subchannel.mdevs[0] if self.subchannel and self.subchannel.mdevs else None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the device has left the host already."""
+        return self.subchannel is not None and self.subchannel.driver == VFIO_CCW
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do to the kernel."""
+        if self.request.present:
+            return self.passed and self.mdev is not None and self.mdev.uuid == self.request.uuid
+        return self.ccw is not None and not self.passed
+
+    @property
+    def owner(self) -> str:
+        """The guest that a device was passed to, as the journal says; "" when it does not say."""
+        return self.entry.guest if self.entry and self.passed else ""
+
+    @property
+    def owned_uuid(self) -> bool:
+        """Whether the mediated device on the subchannel is the one asked for, or one that was made here."""
+        known = [self.request.uuid] + ([self.entry.uuid] if self.entry and not self.request.uuid_given else [])
+        return self.mdev is None or self.mdev.uuid in known
+
+
+Condition = Callable[[Case], bool]
+Text = Callable[[Case], str]
+
+
+@dataclass(frozen=True)
+class Row:
+    id: str
+    condition: Condition
+    found: Text
+    next_step: Text
+    present: bool = True
+    """Whether it guards passing a device through."""
+    absent: bool = False
+    """Whether it guards giving it back."""
+    forcible: bool = False
+    final: bool = False
+    """Whether later rows say nothing once this one holds."""
+
+
+def _leaving(case: Case) -> bool:
+    """The device is still the host's and is to be taken from it."""
+    return case.ccw is not None and not case.passed
+
+
+def _used(kind: str) -> Condition:
+    return lambda case: _leaving(case) and case.ccw is not None and any(use.kind == kind for use in case.ccw.users)
+
+
+def _uses(kind: str) -> Text:
+    def text(case: Case) -> str:
+        users = case.ccw.users if case.ccw else ()
+        return "the disk is in use on the host: " + "; ".join(use.detail for use in users if use.kind == kind)
+
+    return text
+
+
+def _say(text: str) -> Text:
+    return lambda case: text
+
+
+def _cu(case: Case) -> str:
+    return case.ccw.cutype.split("/")[0] if case.ccw else ""
+
+
+def _kind(case: Case) -> str:
+    number = case.subchannel.type if case.subchannel else 0
+    return f"{SUBCHANNEL_TYPES.get(number, 'unknown')} (type {number})"
+
+
+def _not_an_io_subchannel(case: Case) -> bool:
+    own = case.state.subchannels.get(case.request.device)
+    if case.subchannel is not None:
+        return case.subchannel.type != 0
+    return own is not None and own.type != 0
+
+
+def _type_text(case: Case) -> str:
+    own = case.subchannel or case.state.subchannels[case.request.device]
+    return (
+        f"it names a subchannel of type {SUBCHANNEL_TYPES.get(own.type, 'unknown')} ({own.type}), which has no device"
+    )
+
+
+def _missing_hint(case: Case) -> str:
+    own = case.state.subchannels.get(case.request.device)
+    if own is not None and own.devno is not None:
+        return (
+            f"{case.request.device} is the number of a subchannel; its device is {own.devno}. Name the device number, as lscss prints "
+            "it in its first column"
+        )
+    return "Compare with lscss on the host; check that the device is defined for this LPAR and its channel paths are online"
+
+
+def _uuid_taken(case: Case) -> bool:
+    other = case.state.mdevs.get(case.request.uuid)
+    return other is not None and (case.subchannel is None or other.subchannel != case.subchannel.busid)
+
+
+def _bad_override(case: Case) -> bool:
+    wrong = case.subchannel.driver_override if case.subchannel else ""
+    return bool(wrong) and wrong not in (VFIO_CCW, IO_SUBCHANNEL) and not case.done
+
+
+def _unknown_driver(case: Case) -> bool:
+    return case.subchannel is not None and case.subchannel.driver not in ("", IO_SUBCHANNEL, VFIO_CCW)
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "no-permission",
+        lambda case: not case.state.may_write,
+        _say("this user may not change the drivers of subchannels"),
+        _say("Run the task as root (become: true)"),
+        absent=True,
+        final=True,
+    ),
+    Row(
+        "ignored",
+        lambda case: case.subchannel is None and case.request.device in case.state.ignored,
+        _say("the kernel ignores this device number: it is listed in /proc/cio_ignore"),
+        lambda case: (
+            f"Free it with 'cio_ignore -r {case.request.device}', and take it out of cio_ignore= on the kernel's command line"
+        ),
+        absent=True,
+        final=True,
+    ),
+    Row(
+        "not-io-subchannel",
+        _not_an_io_subchannel,
+        _type_text,
+        _say("Only devices on I/O subchannels (type 0) can be passed through"),
+        absent=True,
+        final=True,
+    ),
+    Row(
+        "not-found",
+        lambda case: case.subchannel is None,
+        _say("no subchannel of this host has a device of this number"),
+        _missing_hint,
+        absent=True,
+        final=True,
+    ),
+    Row(
+        "no-vfio-ccw",
+        lambda case: not case.state.vfio_ccw_registered and bool(case.state.kernel_lacks),
+        lambda case: f"the kernel has no driver vfio_ccw: {case.state.kernel_lacks}",
+        _say("Module zkvm.vfio_ccw.kernel_support lists what is there"),
+    ),
+    Row(
+        "virtio",
+        lambda case: _cu(case) == VIRTIO_CU_TYPE,
+        lambda case: (
+            f"it is a virtio device (control unit {case.ccw.cutype if case.ccw else ''}), made by this host's own hypervisor"
+        ),
+        _say("Pass the disk or network that lies behind it to the guest as virtio"),
+    ),
+    Row(
+        "qdio",
+        lambda case: _cu(case) in QDIO_CU_TYPES,
+        lambda case: (
+            f"it is a QDIO device (control unit {case.ccw.cutype if case.ccw else ''}); vfio_ccw does not support QDIO"
+        ),
+        _say("Use virtio-net for an OSA or HiperSockets device, and virtio-scsi for FCP"),
+    ),
+    Row(
+        "mounted",
+        _used("mounted"),
+        _uses("mounted"),
+        _say("Unmount it, and remove it from /etc/fstab"),
+    ),
+    Row(
+        "swap",
+        _used("swap"),
+        _uses("swap"),
+        _say("Run swapoff, and remove it from /etc/fstab"),
+    ),
+    Row(
+        "holder",
+        _used("holder"),
+        _uses("holder"),
+        _say("Take the disk out of that volume, or deactivate the volume"),
+    ),
+    Row(
+        "opened",
+        _used("opened"),
+        _uses("opened"),
+        _say("End that process, or name another disk"),
+    ),
+    Row(
+        "alias",
+        lambda case: _leaving(case) and case.ccw is not None and case.ccw.alias,
+        _say("it is a PAV alias, not a disk of its own"),
+        _say("Name the base device"),
+    ),
+    Row(
+        "unavailable",
+        lambda case: _leaving(case) and case.ccw is not None and case.ccw.availability not in ("good", ""),
+        lambda case: (
+            f"the device does not answer: its availability is {case.ccw.availability if case.ccw else ''!r}, expected 'good'"
+        ),
+        _say("Bring its channel paths online (lschp, chchp); a boxed device is reserved by another system"),
+        forcible=True,
+    ),
+    Row(
+        "boot-device",
+        lambda case: case.request.device in case.state.special and not case.passed,
+        lambda case: case.state.special[case.request.device],
+        _say("Name another device, or change the host's boot settings first (chreipl, dumpconf)"),
+        forcible=True,
+    ),
+    Row(
+        "foreign-driver",
+        _unknown_driver,
+        lambda case: (
+            f"subchannel {case.subchannel.busid if case.subchannel else ''} is bound to the driver "
+            f"{case.subchannel.driver if case.subchannel else ''}, expected io_subchannel or vfio_ccw"
+        ),
+        _say("Unbind it from that driver first"),
+        absent=True,
+    ),
+    Row(
+        "driver-override",
+        _bad_override,
+        lambda case: (
+            f"driver_override of subchannel {case.subchannel.busid if case.subchannel else ''} names "
+            f"{case.subchannel.driver_override if case.subchannel else ''!r}; no other driver can bind it"
+        ),
+        lambda case: f"Clear it: driverctl -b css unset-override {case.subchannel.busid if case.subchannel else ''}",
+        absent=True,
+    ),
+    Row(
+        "other-guest",
+        lambda case: bool(case.owner) and bool(case.request.guest) and case.owner != case.request.guest,
+        lambda case: f"it is passed to guest {case.owner} already (wanted: {case.request.guest})",
+        lambda case: f"Give it back first: device {case.request.device}, guest {case.owner}, state absent",
+        absent=True,
+    ),
+    Row(
+        "other-uuid",
+        lambda case: case.mdev is not None and case.mdev.uuid != case.request.uuid,
+        lambda case: (
+            f"its subchannel has the mediated device {case.mdev.uuid if case.mdev else ''} already (wanted: "
+            f"{case.request.uuid}), and a subchannel carries one only"
+        ),
+        lambda case: f"Name uuid {case.mdev.uuid if case.mdev else ''}, or give the device back first",
+    ),
+    Row(
+        "other-uuid",
+        lambda case: not case.owned_uuid,
+        lambda case: (
+            f"its mediated device {case.mdev.uuid if case.mdev else ''} was not made here "
+            f"(expected {case.entry.uuid if case.entry and not case.request.uuid_given else case.request.uuid})"
+        ),
+        lambda case: f"Name it if you want it removed: uuid: {case.mdev.uuid if case.mdev else ''}",
+        present=False,
+        absent=True,
+    ),
+    Row(
+        "in-use",
+        lambda case: case.mdev is not None and case.mdev.in_use,
+        lambda case: (
+            f"a running guest{' (' + case.owner + ')' if case.owner else ''} has its mediated device "
+            f"{case.mdev.uuid if case.mdev else ''} open: /dev/vfio/{case.mdev.group if case.mdev else ''} is busy"
+        ),
+        _say("Set the device offline in the guest and stop the guest, or unplug the device, first"),
+        present=False,
+        absent=True,
+    ),
+    Row(
+        "uuid-taken",
+        _uuid_taken,
+        lambda case: (
+            f"uuid {case.request.uuid} is the one of a mediated device on subchannel "
+            f"{case.state.mdevs[case.request.uuid].subchannel}"
+        ),
+        _say("Choose another one (uuidgen)"),
+    ),
+)
+
+FORCIBLE = tuple(row.id for row in ROWS if row.forcible)
+
+# What is wrong with the list itself, found while it is parsed; the docs are made of this and of the rows above.
+LIST_REFUSALS: dict[str, str] = {
+    "malformed": "Write the device number in full, quoted, as lscss prints it",
+    "bad-uuid": "Make one with uuidgen, or leave uuid out for one that follows from the device number",
+    "bad-devno": "Leave devno out for the same number as on the host",
+    "bad-guest": "Use letters, digits, dots, dashes and underscores",
+    "invisible-devno": "A Linux guest sees channel subsystem fe only: write fe.S.DDDD",
+    "duplicate-device": "List each device once",
+    "duplicate-uuid": "Give each device a uuid of its own",
+    "duplicate-devno": "Give each device of a guest a devno of its own",
+}
+
+
+def check(request: Request, state: HostState) -> list[Refusal]:
+    """Every reason to refuse one request, in the table's order."""
+    case = Case(request, state)
+    refusals: list[Refusal] = []
+    for row in ROWS:
+        guards = row.present if request.present else row.absent
+        if not guards or (row.forcible and row.id in request.force) or not row.condition(case):
+            continue
+        refusals.append(Refusal(row.id, str(request.device), row.found(case), row.next_step(case)))
+        if row.final:
+            break
+    return refusals

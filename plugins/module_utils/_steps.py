@@ -1,0 +1,298 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps by which a device changes hands: what each writes, how to see that it holds, and its inverse.
+
+A step is a value; _plan makes lists of them without touching a host, _apply runs them.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, replace
+from typing import Callable
+
+from ._busid import BusId
+from ._host import Host, HostError
+from ._journal import put_entry, read_journal
+from ._kernel import load_module, read_loaded
+from ._model import IO_SUBCHANNEL, MDEV_TYPE, JournalEntry
+from ._observe import CCW_DEVICES, CSS_DEVICES, MDEV_DEVICES, NO_OVERRIDE
+
+CIO_SETTLE = "/proc/cio_settle"
+RECOGNITION_TIMEOUT = 30.0
+"""Seconds for the kernel to recognise a device on a subchannel that came back (SENSE ID, path verification)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change. ``kind`` names the row of KINDS; ``subject`` what it is done to; ``value`` the driver, UUID or text."""
+
+    kind: str
+    device: BusId | None
+    subject: str
+    value: str = ""
+    entry: JournalEntry | None = None
+    inverse: Step | None = None
+
+    @property
+    def path(self) -> str:
+        return KINDS[self.kind].path(self)
+
+    @property
+    def written(self) -> str:
+        """What goes to the path."""
+        return KINDS[self.kind].written(self)
+
+    @property
+    def text(self) -> str:
+        return KINDS[self.kind].text(self)
+
+    def as_action(self) -> dict[str, str]:
+        """For the module's return value."""
+        return {
+            "device": str(self.device) if self.device else "",
+            "step": self.kind,
+            "description": self.text,
+            "path": self.path,
+            "value": self.written,
+        }
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What all steps of one kind have in common. ``holds`` says whether the step's effect is there."""
+
+    path: Callable[[Step], str]
+    written: Callable[[Step], str]
+    text: Callable[[Step], str]
+    run: Callable[[Host, Step], None]
+    holds: Callable[[Host, Step], bool]
+    hint: str
+    """What to do when it fails."""
+
+
+def write(host: Host, step: Step) -> None:
+    host.write(step.path, step.written)
+
+
+def _bind_and_recognise(host: Host, step: Step) -> None:
+    write(host, step)
+    if step.value != IO_SUBCHANNEL:
+        return
+    # the CCW device appears asynchronously; this write returns when the channel subsystem has nothing left to do
+    try:
+        host.write(CIO_SETTLE, "1")
+    except HostError as exc:
+        if exc.errno != errno.ENOENT:
+            raise
+    if not host.wait_for(lambda: host.exists(f"{CCW_DEVICES}/{step.device}/online"), RECOGNITION_TIMEOUT):
+        raise HostError(
+            "recognise device",
+            f"{CCW_DEVICES}/{step.device}",
+            errno.ENODEV,
+            text=f"the kernel did not find it again within {RECOGNITION_TIMEOUT:g} s",
+        )
+
+
+def _driver_of(directory: str) -> Callable[[Host, Step], str]:
+    return lambda host, step: host.link_name(f"{directory}/{step.subject}/driver")
+
+
+_ccw_driver = _driver_of(CCW_DEVICES)
+_css_driver = _driver_of(CSS_DEVICES)
+
+
+def _override(host: Host, step: Step) -> str:
+    text = host.get(f"{CSS_DEVICES}/{step.subject}/driver_override")
+    return "" if text == NO_OVERRIDE else text
+
+
+def _mdev_ready(host: Host, step: Step) -> bool:
+    path = f"{MDEV_DEVICES}/{step.value}"
+    return (
+        host.resolve(path).split("/")[-2] == step.subject
+        and host.is_link(f"{path}/driver")
+        and host.is_link(f"{path}/iommu_group")
+    )
+
+
+def _remove_mdev(host: Host, step: Step) -> None:
+    host.write_bounded(step.path, step.written)
+
+
+def _mdev_gone(host: Host, step: Step) -> bool:
+    # the directory goes first, while a user still holds the device: the free instance is what tells
+    instances = f"{CSS_DEVICES}/{step.subject}/mdev_supported_types/{MDEV_TYPE}/available_instances"
+    return not host.exists(f"{MDEV_DEVICES}/{step.value}") and host.get(instances, "1") != "0"
+
+
+def _put(host: Host, step: Step) -> None:
+    assert step.device is not None
+    put_entry(host, step.device, step.entry)
+
+
+def _recorded(host: Host, step: Step) -> bool:
+    return step.device is not None and read_journal(host).get(step.device) == step.entry
+
+
+def _online(host: Host, step: Step) -> str:
+    return host.get(f"{CCW_DEVICES}/{step.subject}/online")
+
+
+def _subject(step: Step) -> str:
+    return step.subject
+
+
+def _value(step: Step) -> str:
+    return step.value
+
+
+DMESG = "dmesg says more"
+
+KINDS: dict[str, Kind] = {
+    "load-module": Kind(
+        path=lambda step: f"/sys/module/{step.value}",
+        written=_value,
+        text=lambda step: f"load kernel module {step.value}",
+        run=lambda host, step: load_module(host, step.value),
+        holds=lambda host, step: step.value in read_loaded(host),
+        hint="Module zkvm.vfio_ccw.kernel_support lists what the kernel has",
+    ),
+    "record": Kind(
+        path=lambda step: "/var/lib/vfio_ccw/journal.json",
+        written=lambda step: ("online" if step.entry.was_online else "offline") if step.entry else "",
+        text=lambda step: (
+            "note in the journal how the host had the device" if step.entry else "take the device out of the journal"
+        ),
+        run=_put,
+        holds=_recorded,
+        hint="Check that /var/lib/vfio_ccw can be written",
+    ),
+    "offline": Kind(
+        path=lambda step: f"{CCW_DEVICES}/{step.subject}/online",
+        written=lambda step: "0",
+        text=lambda step: f"set device {step.subject} offline",
+        run=write,
+        holds=lambda host, step: _online(host, step) != "1",
+        hint=f"Something has the disk open that is not visible from here; {DMESG}",
+    ),
+    "online": Kind(
+        path=lambda step: f"{CCW_DEVICES}/{step.subject}/online",
+        written=lambda step: "1",
+        text=lambda step: f"set device {step.subject} online",
+        run=write,
+        holds=lambda host, step: _online(host, step) == "1",
+        hint=f"Check its channel paths (lscss), and that a driver is bound to it; {DMESG}",
+    ),
+    "unbind-ccw": Kind(
+        path=lambda step: f"/sys/bus/ccw/drivers/{step.value}/unbind",
+        written=_subject,
+        text=lambda step: f"unbind device {step.subject} from {step.value}",
+        run=write,
+        holds=lambda host, step: _ccw_driver(host, step) == "",
+        hint=DMESG,
+    ),
+    "bind-ccw": Kind(
+        path=lambda step: f"/sys/bus/ccw/drivers/{step.value}/bind",
+        written=_subject,
+        text=lambda step: f"bind device {step.subject} to {step.value}",
+        run=write,
+        holds=lambda host, step: _ccw_driver(host, step) == step.value,
+        hint=DMESG,
+    ),
+    "unbind-subchannel": Kind(
+        path=lambda step: f"/sys/bus/css/drivers/{step.value}/unbind",
+        written=_subject,
+        text=lambda step: f"unbind subchannel {step.subject} from {step.value}",
+        run=write,
+        holds=lambda host, step: _css_driver(host, step) == "",
+        hint=DMESG,
+    ),
+    "bind-subchannel": Kind(
+        path=lambda step: f"/sys/bus/css/drivers/{step.value}/bind",
+        written=_subject,
+        text=lambda step: f"bind subchannel {step.subject} to {step.value}",
+        run=_bind_and_recognise,
+        holds=lambda host, step: _css_driver(host, step) == step.value,
+        hint=f"The driver refuses QDIO subchannels, and those for which driver_override names another driver; {DMESG}",
+    ),
+    "override": Kind(
+        path=lambda step: f"{CSS_DEVICES}/{step.subject}/driver_override",
+        written=_value,
+        text=lambda step: (
+            f"let {step.value} alone bind subchannel {step.subject}"
+            if step.value
+            else f"clear driver_override of subchannel {step.subject}"
+        ),
+        run=write,
+        holds=lambda host, step: _override(host, step) == step.value,
+        hint=DMESG,
+    ),
+    "create-mdev": Kind(
+        path=lambda step: f"{CSS_DEVICES}/{step.subject}/mdev_supported_types/{MDEV_TYPE}/create",
+        written=_value,
+        text=lambda step: f"create mediated device {step.value} on subchannel {step.subject}",
+        run=write,
+        holds=_mdev_ready,
+        hint="The mediated device needs a driver: on kernels up to 5.14 module vfio_mdev must be loaded before; "
+        + DMESG,
+    ),
+    "remove-mdev": Kind(
+        path=lambda step: f"{MDEV_DEVICES}/{step.value}/remove",
+        written=lambda step: "1",
+        text=lambda step: f"remove mediated device {step.value}",
+        run=_remove_mdev,
+        holds=_mdev_gone,
+        hint="A guest holds the device. It was asked to let go; stop the guest, the removal is then finished by the kernel",
+    ),
+}
+
+
+def paired(step: Step, inverse: Step) -> Step:
+    return replace(step, inverse=inverse)
+
+
+def offline(device: BusId) -> Step:
+    return paired(Step("offline", device, str(device)), Step("online", device, str(device)))
+
+
+def online(device: BusId) -> Step:
+    return paired(Step("online", device, str(device)), Step("offline", device, str(device)))
+
+
+def unbind_ccw(device: BusId, driver: str) -> Step:
+    return paired(Step("unbind-ccw", device, str(device), driver), Step("bind-ccw", device, str(device), driver))
+
+
+def unbind_subchannel(device: BusId, subchannel: BusId, driver: str) -> Step:
+    step = Step("unbind-subchannel", device, str(subchannel), driver)
+    return paired(step, Step("bind-subchannel", device, str(subchannel), driver))
+
+
+def bind_subchannel(device: BusId, subchannel: BusId, driver: str) -> Step:
+    step = Step("bind-subchannel", device, str(subchannel), driver)
+    return paired(step, Step("unbind-subchannel", device, str(subchannel), driver))
+
+
+def override(device: BusId, subchannel: BusId, driver: str, before: str) -> Step:
+    return paired(Step("override", device, str(subchannel), driver), Step("override", device, str(subchannel), before))
+
+
+def create_mdev(device: BusId, subchannel: BusId, uuid: str) -> Step:
+    step = Step("create-mdev", device, str(subchannel), uuid)
+    return paired(step, Step("remove-mdev", device, str(subchannel), uuid))
+
+
+def remove_mdev(device: BusId, subchannel: BusId, uuid: str) -> Step:
+    step = Step("remove-mdev", device, str(subchannel), uuid)
+    return paired(step, Step("create-mdev", device, str(subchannel), uuid))
+
+
+def record(device: BusId, entry: JournalEntry | None, before: JournalEntry | None) -> Step:
+    return paired(Step("record", device, str(device), entry=entry), Step("record", device, str(device), entry=before))
+
+
+def load(name: str) -> Step:
+    """Loading has no inverse: a loaded module disturbs nobody, and others may have begun to use it."""
+    return Step("load-module", None, name, name)

@@ -1,0 +1,131 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: css_info
+version_added: 0.1.0
+short_description: What is on the channel subsystem of a host or guest
+description:
+  - Lists the subchannels with their devices, drivers, channel paths and mediated devices, who uses a disk, and why a device
+    cannot be passed through.
+author:
+  - The zkvm.vfio_ccw maintainers (@zkvm)
+extends_documentation_fragment:
+  - zkvm.vfio_ccw._attributes
+  - zkvm.vfio_ccw._attributes.info_module
+options:
+  devices:
+    description: Device numbers to list. Without any, all subchannels are listed.
+    type: list
+    elements: str
+    default: []
+seealso:
+  - module: zkvm.vfio_ccw.passthrough
+"""
+
+EXAMPLES = r"""
+---
+- name: Look at the channel subsystem
+  zkvm.vfio_ccw.css_info:
+  register: css
+
+- name: List the disks that could go to a guest
+  ansible.builtin.debug:
+    msg: "{{ css.subchannels | selectattr('passable') | map(attribute='device') }}"
+"""
+
+RETURN = r"""
+subchannels:
+  description: The subchannels in order of their number.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    subchannel:
+      description: Bus id of the subchannel.
+      type: str
+      sample: 0.0.16ca
+    type:
+      description: Type of the subchannel (V(io), V(chsc), V(message) or V(adm)).
+      type: str
+    driver:
+      description: Driver that it is bound to, empty for none.
+      type: str
+      sample: io_subchannel
+    device:
+      description: Device number behind it, empty when there is none.
+      type: str
+      sample: 0.0.7e52
+    chpids:
+      description: Channel paths.
+      type: list
+      elements: str
+      sample: ["41", "42"]
+    pim:
+      description: Path installed mask.
+      type: str
+      sample: c0
+    pam:
+      description: Path available mask.
+      type: str
+      sample: c0
+    pom:
+      description: Path operational mask.
+      type: str
+      sample: ff
+    ccw:
+      description: The CCW device; empty when the host has none there.
+      type: dict
+      sample:
+        {driver: dasd-eckd, online: true, control_unit: 3990/e9, type: 3390/0c, availability: good, block_devices: [], users: []}
+    mdevs:
+      description: Mediated devices on the subchannel.
+      type: list
+      elements: dict
+      sample: [{uuid: 6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920, in_use: true, group: "0"}]
+    passable:
+      description: Whether M(zkvm.vfio_ccw.passthrough) would take the device.
+      type: bool
+    refusals:
+      description: Why it would not.
+      type: list
+      elements: dict
+passed_through:
+  description: Devices that were passed through, as the host's journal and its mediated devices say.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - device: 0.0.7e52
+      subchannel: 0.0.16ca
+      uuid: 6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920
+      guest: linux01
+      devno: fe.0.1234
+      guest_device: 0.0.1234
+      in_use: true
+ignored:
+  description: Ranges of device numbers that the kernel ignores.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._info import css_info
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={"devices": {"type": "list", "elements": "str", "default": []}},
+        supports_check_mode=True,
+    )
+    run(module, lambda host: css_info(host, module.params["devices"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: qemu_guest
+version_added: 0.1.0
+short_description: Start script of a QEMU guest with passed-through channel devices
+description:
+  - Writes the script that starts a guest with the mediated devices that M(zkvm.vfio_ccw.passthrough) made, and starts or stops
+    the guest.
+  - The guest is started by that very script, as its administrator would.
+  - Duplicate or impossible device numbers and missing mediated devices are found before anything is started.
+author:
+  - The zkvm.vfio_ccw maintainers (@zkvm)
+extends_documentation_fragment:
+  - zkvm.vfio_ccw._attributes
+  - zkvm.vfio_ccw._attributes.changes
+options:
+  name:
+    description: Name of the guest. Letters, digits, dots, dashes and underscores.
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) has the script, and leaves the guest running or not.
+      - V(started) has the script and runs the guest. A guest that runs with an older command line is left alone; see
+        RV(restart_required).
+      - V(stopped) ends the guest (SIGTERM to QEMU, as pulling its plug; shut its system down before).
+      - V(absent) ends the guest and removes the script.
+    type: str
+    choices: [present, started, stopped, absent]
+    default: started
+  devices:
+    description: The mediated devices of the guest.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      uuid:
+        description: UUID of the mediated device.
+        type: str
+        required: true
+      devno:
+        description: Where the guest sees it, as QEMU's property C(devno), for example V(fe.0.1234).
+        type: str
+        required: true
+      bootindex:
+        description: Place in the order of boot devices.
+        type: int
+  memory:
+    description: Memory in MiB.
+    type: int
+    default: 1024
+  cpus:
+    description: Number of CPUs.
+    type: int
+    default: 1
+  accel:
+    description:
+      - QEMU's accelerator.
+      - V(auto) is V(kvm) on a host that has C(/dev/kvm), else V(tcg) with a warning.
+    type: str
+    choices: [auto, kvm, tcg]
+    default: auto
+  binary:
+    description: The QEMU command, for example V(/usr/libexec/qemu-kvm).
+    type: str
+    default: qemu-system-s390x
+  extra_args:
+    description: Further arguments for QEMU (disks, networks, kernel), each word an element of its own.
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description: Seconds to wait for QEMU to end.
+    type: int
+    default: 60
+seealso:
+  - module: zkvm.vfio_ccw.passthrough
+"""
+
+EXAMPLES = r"""
+---
+- name: Start guest linux01 with a passed-through disk
+  zkvm.vfio_ccw.qemu_guest:
+    name: linux01
+    memory: 2048
+    devices:
+      - uuid: 6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920
+        devno: fe.0.1234
+    extra_args:
+      - -drive
+      - file=/var/lib/guests/linux01.qcow2,if=virtio
+      - -nic
+      - user
+
+- name: Stop it and remove its script
+  zkvm.vfio_ccw.qemu_guest:
+    name: linux01
+    state: absent
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - device: ""
+      step: start
+      description: start guest linux01
+      path: /etc/vfio_ccw/guests/linux01.sh
+      value: ""
+command:
+  description: QEMU's command line, a list of words.
+  returned: success
+  type: list
+  elements: str
+  sample: [qemu-system-s390x, -name, linux01, -M, s390-ccw-virtio]
+running:
+  description: Whether the guest runs (in check mode would run).
+  returned: success
+  type: bool
+was_running:
+  description: Whether the guest ran before.
+  returned: success
+  type: bool
+restart_required:
+  description: Whether the guest runs with another command line than its script has now.
+  returned: success
+  type: bool
+script:
+  description: Path of the start script.
+  returned: success
+  type: str
+  sample: /etc/vfio_ccw/guests/linux01.sh
+pid_file:
+  description: File with QEMU's process id.
+  returned: success
+  type: str
+  sample: /run/vfio_ccw/linux01.pid
+monitor:
+  description: Unix socket of QEMU's monitor (QMP).
+  returned: success
+  type: str
+  sample: /run/vfio_ccw/linux01.qmp
+console:
+  description: File that the guest's console is written to.
+  returned: success
+  type: str
+  sample: /var/log/vfio_ccw/linux01.console
+name:
+  description: Name of the guest.
+  returned: success
+  type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import choose_accel, converge_guest, parse_guest
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+
+DEVICE_SPEC = {
+    "uuid": {"type": "str", "required": True},
+    "devno": {"type": "str", "required": True},
+    "bootindex": {"type": "int"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "started", "stopped", "absent"], "default": "started"},
+            "devices": {"type": "list", "elements": "dict", "default": [], "options": DEVICE_SPEC},
+            "memory": {"type": "int", "default": 1024},
+            "cpus": {"type": "int", "default": 1},
+            "accel": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
+            "binary": {"type": "str", "default": "qemu-system-s390x"},
+            "extra_args": {"type": "list", "elements": "str", "default": []},
+            "timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+
+    def work(host: Host) -> dict[str, Any]:
+        accel, warnings = choose_accel(host, params["accel"])
+        guest = parse_guest(params, accel)
+        result = converge_guest(host, guest, params["state"], params["timeout"], module.check_mode)
+        if any(action["step"] == "start" for action in result["actions"]):
+            result["warnings_"] += warnings
+        return result
+
+    run(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A device changes hands, on a fake kernel: the steps of QEMU's wiki page, the way back, nothing half done."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+import pytest
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
+
+UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
+WANTED = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "devno": "fe.0.1234"}
+BACK = {"device": "0.0.7e52", "state": "absent"}
+JOURNAL = "/var/lib/vfio_ccw/journal.json"
+
+WIKI_WRITES = [
+    ("/sys/bus/ccw/devices/0.0.7e52/online", "0"),
+    ("/sys/bus/ccw/drivers/dasd-eckd/unbind", "0.0.7e52"),
+    ("/sys/bus/css/drivers/io_subchannel/unbind", "0.0.16ca"),
+    ("/sys/bus/css/drivers/vfio_ccw/bind", "0.0.16ca"),
+    ("/sys/bus/css/devices/0.0.16ca/mdev_supported_types/vfio_ccw-io/create", UUID),
+]
+BACK_WRITES = [
+    (f"/sys/bus/mdev/devices/{UUID}/remove", "1"),
+    ("/sys/bus/css/drivers/vfio_ccw/unbind", "0.0.16ca"),
+    ("/sys/bus/css/drivers/io_subchannel/bind", "0.0.16ca"),
+    ("/proc/cio_settle", "1"),
+    ("/sys/bus/ccw/devices/0.0.7e52/online", "1"),
+]
+
+
+def snapshot(kernel):
+    """Every file and link of the tree, without what merely exists because a driver was there once."""
+    found = {}
+    for path in sorted(kernel.root.rglob("*")):
+        name = str(path.relative_to(kernel.root))
+        if name.startswith(("var", "dev/vfio", "sys/kernel")):
+            continue
+        found[name] = str(path.readlink()) if path.is_symlink() else (path.read_text() if path.is_file() else "dir")
+    return found
+
+
+def journal(kernel):
+    path = kernel.root / JOURNAL.lstrip("/")
+    return json.loads(path.read_text())["devices"] if path.exists() else {}
+
+
+def test_taking_a_device_is_the_wiki_page_with_offline_first(kernel):
+    host = kernel.host()
+    outcome = converge(host, [WANTED], check_mode=False)
+    assert host.writes == WIKI_WRITES
+    assert outcome.changed
+    assert [action["step"] for action in outcome.actions] == [
+        "record",
+        "offline",
+        "unbind-ccw",
+        "unbind-subchannel",
+        "bind-subchannel",
+        "create-mdev",
+    ]
+    assert outcome.devices == [
+        {
+            "device": "0.0.7e52",
+            "subchannel": "0.0.16ca",
+            "state": "present",
+            "uuid": UUID,
+            "sysfsdev": f"/sys/bus/mdev/devices/{UUID}",
+            "guest": "linux01",
+            "devno": "fe.0.1234",
+            "guest_device": "0.0.1234",
+        }
+    ]
+    assert journal(kernel)["0.0.7e52"]["was_online"] is True
+
+
+def test_a_second_run_writes_nothing(kernel):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    host = kernel.host()
+    outcome = converge(host, [WANTED], check_mode=False)
+    assert (outcome.changed, outcome.actions, host.writes, host.saves) == (False, [], [], [])
+    assert outcome.before == outcome.after
+
+
+def test_the_way_back_brings_the_disk_online_as_it_was(kernel):
+    before = snapshot(kernel)
+    converge(kernel.host(), [WANTED], check_mode=False)
+    host = kernel.host()
+    assert converge(host, [BACK], check_mode=False).changed
+    assert host.writes == BACK_WRITES
+    assert snapshot(kernel) == before
+    assert journal(kernel) == {}
+    host = kernel.host()
+    assert not converge(host, [BACK], check_mode=False).changed
+    assert host.writes == [] and host.saves == []
+
+
+def test_a_disk_that_was_offline_comes_back_offline(kernel):
+    idle = {"device": "0.0.7e54"}
+    converge(kernel.host(), [idle], check_mode=False)
+    converge(kernel.host(), [{**idle, "state": "absent"}], check_mode=False)
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e54/online") == "0\n"
+
+
+@pytest.mark.parametrize("items", [[WANTED], [WANTED, {"device": "0.0.7e54"}]])
+def test_check_mode_says_the_same_and_changes_nothing(kernel, items):
+    before = snapshot(kernel)
+    host = kernel.host()
+    planned = converge(host, items, check_mode=True)
+    assert (host.writes, host.saves, kernel.commands) == ([], [], [])
+    assert snapshot(kernel) == before
+    real = converge(kernel.host(), items, check_mode=False)
+    assert planned.actions == real.actions
+    assert (planned.before, planned.after) == (real.before, real.after)
+    assert planned.devices == real.devices
+
+
+def test_check_mode_on_a_host_without_the_modules_shows_them_too(tmp_path, kernel):
+    kernel._rmtree(kernel.root / "sys/bus/css/drivers/vfio_ccw")
+    host = kernel.host()
+    planned = converge(host, [WANTED], check_mode=True)
+    loads = [action["value"] for action in planned.actions if action["step"] == "load-module"]
+    assert loads == ["vfio", "mdev", "vfio_iommu_type1", "vfio_ccw"]
+    assert (host.writes, kernel.commands) == ([], [])
+    converge(host, [WANTED], check_mode=False)
+    assert kernel.commands == [["modprobe", name] for name in loads]
+
+
+FAULTS = [(errno.EIO, "before"), (errno.EIO, "after"), (0, "ignored")]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("at", range(1, len(WIKI_WRITES) + 1))
+def test_taking_that_fails_at_any_step_leaves_the_host_as_it_was(kernel, at, fault):
+    before = snapshot(kernel)
+    host = kernel.host()
+    kernel.faults = {at: fault}
+    with pytest.raises(StepFailed) as failure:
+        converge(host, [WANTED], check_mode=False)
+    assert "0.0.7e52" in str(failure.value)
+    assert WIKI_WRITES[at - 1][0] in str(failure.value)
+    assert failure.value.stuck == []
+    assert snapshot(kernel) == before
+    assert journal(kernel) == {}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("at", [1, 2, 3, 5])
+def test_giving_back_that_fails_at_any_step_leaves_the_device_with_the_guest(kernel, at, fault):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    before, noted = snapshot(kernel), journal(kernel)
+    kernel.faults = {at: fault}
+    with pytest.raises(StepFailed) as failure:
+        converge(kernel.host(), [BACK], check_mode=False)
+    assert BACK_WRITES[at - 1][0] in str(failure.value)
+    assert failure.value.stuck == []
+    assert snapshot(kernel) == before
+    assert journal(kernel) == noted
+
+
+def test_a_failing_undo_is_reported_and_the_rest_still_undone(kernel):
+    kernel.faults = {4: (errno.EIO, "before"), 5: (errno.EIO, "before")}
+    with pytest.raises(StepFailed) as failure:
+        converge(kernel.host(), [WANTED], check_mode=False)
+    assert "Could not be undone" in str(failure.value)
+
+
+def test_a_device_that_fails_does_not_take_back_one_that_was_done(kernel):
+    kernel.qdio.add("0.0.16cc")
+    with pytest.raises(StepFailed) as failure:
+        converge(kernel.host(), [WANTED, {"device": "0.0.7e54"}], check_mode=False)
+    assert "Completed before and kept: 0.0.7e52" in str(failure.value)
+    assert (kernel.root / "sys/bus/mdev/devices" / UUID).exists()
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e54/online") == "0\n"
+    assert list(journal(kernel)) == ["0.0.7e52"]
+
+
+def test_a_disk_that_cannot_be_recognised_again_stays_with_the_guest(kernel):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    kernel.recognises = False
+    with pytest.raises(StepFailed, match="did not find it again"):
+        converge(kernel.host(), [BACK], check_mode=False)
+    assert (kernel.root / "sys/bus/mdev/devices" / UUID).exists()
+
+
+def test_a_mediated_device_without_a_driver_is_no_success(kernel):
+    kernel.mdev_driver = ""
+    before = snapshot(kernel)
+    with pytest.raises(StepFailed, match="vfio_mdev"):
+        converge(kernel.host(), [WANTED], check_mode=False)
+    assert snapshot(kernel) == before
+
+
+def test_after_a_reboot_the_former_state_is_still_known(kernel):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    noted = journal(kernel)
+    converge(kernel.host(), [BACK], check_mode=False)
+    kernel.put(JOURNAL, json.dumps({"format": 1, "devices": noted}))
+    host = kernel.host()
+    host.write("/sys/bus/ccw/devices/0.0.7e52/online", "0")  # the host came up with the disk offline
+    converge(host, [WANTED], check_mode=False)
+    assert journal(kernel)["0.0.7e52"]["was_online"] is True
+    converge(kernel.host(), [BACK], check_mode=False)
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
+
+
+def test_driver_override_is_cleared_on_the_way_back(kernel):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    kernel.put("sys/devices/css0/0.0.16ca/driver_override", "vfio_ccw\n")
+    host = kernel.host()
+    converge(host, [BACK], check_mode=False)
+    assert ("/sys/bus/css/devices/0.0.16ca/driver_override", "") in host.writes
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
+
+
+def test_a_subchannel_that_somebody_left_without_a_driver_comes_back(kernel):
+    host = kernel.host()
+    host.write("/sys/bus/css/drivers/io_subchannel/unbind", "0.0.16cc")
+    converge(host, [{"device": "0.0.7e54", "state": "absent"}], check_mode=False)
+    assert (kernel.root / "sys/bus/ccw/devices/0.0.7e54").exists()

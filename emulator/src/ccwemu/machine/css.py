@@ -126,6 +126,7 @@ class ChannelSubsystem:
         self.blacklist = Blacklist(free=self.schedule_reprobe, purge=self.purge)
         self.root = _Css0(kernel, self)
         self.paths: dict[int, ChannelPath] = {}
+        self._unplugged: set[str] = set()
 
     @property
     def directory(self) -> Directory:
@@ -150,7 +151,7 @@ class ChannelSubsystem:
     def register_missing(self) -> None:
         """Register what is there and not ignored (css_probe_device); I/O subchannels without a device are not."""
         for spec in self.spec.subchannels:
-            if spec.busid in self.bus.devices:
+            if spec.busid in self.bus.devices or spec.busid in self._unplugged:
                 continue
             if spec.type == IO and (spec.devno is None or spec.devno in self.blacklist):
                 continue
@@ -181,7 +182,22 @@ class ChannelSubsystem:
     def schedule_unregister(self, subchannel: Subchannel) -> None:
         self.kernel.work.schedule(subchannel.unregister)
 
+    def unplug(self, busid: str) -> None:
+        """The subchannel is gone (a channel report says so)."""
+        self._unplugged.add(busid)
+        subchannel = self.subchannels.get(busid)
+        if subchannel is not None:
+            subchannel.unregister()
+
     # Channel paths
+
+    def set_paths(self, busid: str, pam: int) -> None:
+        """The path-available mask is another now."""
+        subchannel = self.subchannels.get(busid)
+        if subchannel is not None and subchannel.pam != pam:
+            subchannel.pam = pam
+            if isinstance(subchannel.driver, CssDriver):
+                subchannel.driver.paths_changed(subchannel)
 
     def _varied(self, chpid: int, _on: bool) -> None:
         for subchannel in self.subchannels.values():

@@ -70,7 +70,7 @@ class Machine:
         self.dev = self.kernel.dev
         self.lock = self.kernel.lock
         self.uevents = self.kernel.uevents
-        self.dmesg = self.kernel.log
+        self.dmesg = self.log = self.kernel.log
         self.blocks = Blocks(self.kernel)
         self.css = ChannelSubsystem(self.kernel, spec, io if io is not None else NoChannels())
         self.ccw_bus = CcwBus(self.kernel)
@@ -106,7 +106,17 @@ class Machine:
         """Wait until the kernel has no work left (as /proc/cio_settle)."""
         self.kernel.work.flush()
 
-    def halt(self) -> None:
+    def set_paths(self, busid: str, pam: int) -> None:
+        """The paths of a subchannel that work have changed: hardware, or the host of a guest, says so."""
+        with self.lock:
+            self.css.set_paths(busid, pam)
+
+    def unplug(self, busid: str) -> None:
+        """A subchannel is no more; what was on it goes, in use or not. One that is not there is no error."""
+        with self.lock:
+            self.css.unplug(busid)
+
+    def shutdown(self) -> None:
         """End the machine: forget its work, let its subchannels go."""
         self.kernel.work.close()
         with self.lock:

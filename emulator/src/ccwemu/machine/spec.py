@@ -58,6 +58,8 @@ class DasdSpec:
     read_only: bool = False
     online: bool = False
     """Brought online at boot."""
+    rejects: tuple[int, ...] = ()
+    """Commands that this device answers with command reject, as a faulty or older one does."""
 
 
 @dataclass(frozen=True)

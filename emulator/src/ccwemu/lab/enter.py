@@ -81,7 +81,8 @@ def _wait_as(child: int) -> NoReturn:
             continue
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
-            signal.signal(number, signal.SIG_DFL)
+            if number != signal.SIGKILL:
+                signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         os._exit(os.waitstatus_to_exitcode(status))
 

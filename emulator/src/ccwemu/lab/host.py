@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from ccwemu.lab.hostsock import GuestUp, host_operations, node_operations
 from ccwemu.lab.lines import Server
 from ccwemu.lab.spec import DiskSpec, HostSpec
 from ccwemu.machine.host import Machine
+from ccwemu.machine.kernel import ensure
 from ccwemu.machine.spec import DasdSpec, MachineSpec
-from ccwemu.machine.tree import Directory, Link
+from ccwemu.machine.tree import Attribute, Directory, Link
 from ccwemu.namespace import root
 from ccwemu.namespace.launch import Mount, Namespace, NodeSpec, launch
 from ccwemu.namespace.unshare import IdMap
@@ -91,6 +93,7 @@ class Host:
             machine.set_open_counter(self._mounts_of)
             machine.boot()
             machine.settle()
+            _new_boot_id(machine)
             directory, binds = root.prepare(self._base, hostname=self.spec.name, owner=self.ids.outside)
             self._write_kernel_files(machine, directory)
             self._server = self._listen(machine, directory)
@@ -131,13 +134,19 @@ class Host:
             self._machine = None
 
     def _listen(self, machine: Machine, directory: str) -> Server:
-        operations = node_operations(machine, self._reboot_soon)
+        operations = node_operations(machine, self._soon(self._try_reboot), self._soon(self._power_off))
         operations |= host_operations(machine, self._machine_spec, self._guest_up)
         path = os.path.join(directory + root.RUN_DIR, "host.sock")
         return Server(path, operations, owner=self.ids.outside)
 
-    def _reboot_soon(self) -> None:
-        threading.Thread(target=self._try_reboot, name="reboot", daemon=True).start()
+    @staticmethod
+    def _soon(action: Callable[[], None]) -> Callable[[], None]:
+        """In a thread of its own: who asks is in the node that ends."""
+        return lambda: threading.Thread(target=action, daemon=True).start()
+
+    def _power_off(self) -> None:
+        self.stop()
+        self._changed()
 
     def _try_reboot(self) -> None:
         try:
@@ -197,6 +206,14 @@ class Host:
                 return sum(line.partition(" - ")[2].split(" ")[1:2] == [source] for line in lines)
         except OSError:
             return 0
+
+
+def _new_boot_id(machine: Machine) -> None:
+    """By it one sees that a machine was rebooted (Ansible's reboot module does)."""
+    text = f"{uuid.uuid4()}\n"
+    random = ensure(machine.proc, "sys/kernel/random")
+    if "boot_id" not in random:
+        random.add(Attribute("boot_id", 0o444, lambda: text, st_size=0))
 
 
 def _make_disk(entry: DiskSpec, path: str) -> None:

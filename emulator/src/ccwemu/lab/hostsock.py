@@ -41,8 +41,10 @@ def _word(message: Message, key: str) -> str:
     return word
 
 
-def node_operations(machine: Any, reboot: Callable[[], None]) -> dict[str, Operation]:
-    """``machine`` is a :class:`ccwemu.machine.host.Machine`; ``reboot`` is called in a thread of its own."""
+def node_operations(
+    machine: Any, reboot: Callable[[], None], poweroff: Callable[[], None]
+) -> dict[str, Operation]:
+    """``machine`` is a :class:`ccwemu.machine.host.Machine`; the call-backs return before they have done it."""
 
     def modprobe(peer: Peer, message: Message) -> Message:
         words = _words(message, "args")
@@ -63,7 +65,11 @@ def node_operations(machine: Any, reboot: Callable[[], None]) -> dict[str, Opera
         reboot()
         return {"ok": True}
 
-    return {"modprobe": modprobe, "dmesg": dmesg, "reboot": restart}
+    def off(peer: Peer, message: Message) -> Message:
+        poweroff()
+        return {"ok": True}
+
+    return {"modprobe": modprobe, "dmesg": dmesg, "reboot": restart, "poweroff": off}
 
 
 GuestUp = Callable[[str, int], Callable[[], None]]

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterable
 
 from ccwemu import tools
+from ccwemu.namespace import power
 from ccwemu.namespace.launch import Bind
 
 RUN_DIR = "/run/ccwemu"
@@ -24,8 +25,8 @@ _DIRECTORIES = {
     "proc": 0o555, "root": 0o700, "run": 0o755, "run/lock": 0o1777, "srv": 0o755, "sys": 0o555, "tmp": 0o1777,
     "usr": 0o755, "var": 0o755, "var/cache": 0o755, "var/lib": 0o755, "var/local": 0o755, "var/log": 0o755,
     "var/mail": 0o755, "var/opt": 0o755, "var/spool": 0o755, "var/tmp": 0o1777,
-    "etc/driverctl.d": 0o755, "etc/mdevctl.d": 0o755, "etc/modprobe.d": 0o755, "etc/modules-load.d": 0o755,
-    "etc/udev": 0o755, "etc/udev/rules.d": 0o755, "etc/default": 0o755, "etc/sysctl.d": 0o755,
+    "etc/driverctl.d": 0o755, "etc/mdevctl.d/scripts.d/callouts": 0o755, "etc/mdevctl.d/scripts.d/notifiers": 0o755,
+    "etc/modprobe.d": 0o755, "etc/modules-load.d": 0o755, "etc/udev": 0o755, "etc/udev/rules.d": 0o755, "etc/default": 0o755, "etc/sysctl.d": 0o755,
 }  # fmt: skip
 
 _COPIED = (
@@ -65,6 +66,7 @@ nogroup:x:65534:
 """
 _NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n"
 
+_COMMANDS = (*tools.COMMANDS, *power.COMMANDS)
 _PACKAGE_DATABASES = ("/var/lib/dpkg", "/var/lib/rpm")
 _LIBRARY_LINKS = ("bin", "lib", "lib32", "lib64", "libx32")
 
@@ -180,7 +182,7 @@ def _system_binds(root: str, launchers: str) -> list[Bind]:
         _directory_of_links(os.path.join(root, "lib"), {name: f"/usr/lib/{name}" for name in os.listdir("/usr/lib")})
         os.makedirs(os.path.join(root, "lib/modules"), exist_ok=True)
     sbin = {name: f"/usr/sbin/{name}" for name in os.listdir("/usr/sbin")} if os.path.isdir("/usr/sbin") else {}
-    sbin |= {name: f"{LAUNCHERS_AT}/{name}" for name in tools.COMMANDS}
+    sbin |= {name: f"{LAUNCHERS_AT}/{name}" for name in _COMMANDS}
     _directory_of_links(os.path.join(root, "sbin"), sbin)
     if os.path.isdir(LAUNCHERS_AT):
         binds.append(Bind(launchers, LAUNCHERS_AT))
@@ -234,7 +236,7 @@ def _write_launchers(base: str) -> str:
     directory = os.path.join(base, "launchers")
     os.makedirs(directory, exist_ok=True)
     package = os.path.dirname(os.path.dirname(os.path.abspath(tools.__file__)))
-    for name in tools.COMMANDS:
+    for name in _COMMANDS:
         path = os.path.join(directory, name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(_launcher(name, os.path.dirname(package)))
@@ -248,9 +250,12 @@ def _launcher(name: str, sources: str) -> str:
     head = f"#!{sys.executable} -I\n"
     if len(head) > 127 or " " in sys.executable:
         head = f'#!/bin/sh\n"exec" "{sys.executable}" "-I" "$0" "$@"\n'
+    if name in power.COMMANDS:
+        run = f"from ccwemu.namespace import power\n\nsys.exit(power.main([{name!r}, *sys.argv[1:]]))\n"
+    else:
+        run = f"from ccwemu import tools\n\nsys.exit(tools.run({name!r}, sys.argv[1:]))\n"
     return (
-        f"{head}# ccwemu: the emulated command {name}\nimport sys\n\nsys.path.insert(0, {sources!r})\n"
-        f"from ccwemu import tools\n\nsys.exit(tools.run({name!r}, sys.argv[1:]))\n"
+        f"{head}# ccwemu: the emulated command {name}\nimport sys\n\nsys.path.insert(0, {sources!r})\n{run}"
     )
 
 

@@ -197,10 +197,13 @@ unsigned subchannel_halt(struct subchannel *sch)
 		return 1;
 	if (sch->scsw_flags & (SCSW_FC_HALT | SCSW_FC_CLEAR))
 		return 2;
+	if (!started) {
+		forget_program(sch);
+		sch->scsw_flags = SCSW_FC_HALT | SCSW_SC_PENDING;
+		return 0;
+	}
 	sch->scsw_flags &= ~(SCSW_AC | SCSW_SC);
-	sch->scsw_flags |= SCSW_FC_HALT | SCSW_SC_PENDING;
-	if (started)
-		sch->scsw_flags |= SCSW_SC_PRIMARY | SCSW_SC_SECONDARY;
+	sch->scsw_flags |= SCSW_FC_HALT | SCSW_SC_PENDING | SCSW_SC_PRIMARY | SCSW_SC_SECONDARY;
 	return 0;
 }
 

@@ -627,7 +627,8 @@ static int module_exec(PyObject *module)
 		return -1;
 	if (add_type(module, &image_spec, &state->image) || add_type(module, &device_spec, &state->device) ||
 	    add_type(module, &storage_spec, &state->storage) ||
-	    add_type(module, &subchannel_spec, &state->subchannel))
+	    add_type(module, &subchannel_spec, &state->subchannel) ||
+	    add_type(module, &vfio_ccw_spec, &state->vfio_ccw))
 		return -1;
 	return 0;
 }

@@ -8,7 +8,7 @@ of Operation. This is the one module that knows the extension module ``ccwemu._c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from types import TracebackType
@@ -366,4 +366,20 @@ class VfioIrq(IntEnum):
     REQUEST = 2
 
 
-Callback = Callable[[], None]
+class VfioCommand(IntEnum):
+    """What can be written to the asynchronous-command region (big-endian, 4 bytes)."""
+
+    HALT = 1
+    CLEAR = 2
+
+
+class VfioCcw(_core.VfioCcw):
+    """The vfio-ccw device of a mediated device: regions and interrupts, as on an s390x host.
+
+    Regions are big-endian, return codes and commands included. ``pread`` and ``pwrite`` raise OSError with the errno
+    of the real driver. ``set_irq(index, callback)``: the callback is called without arguments, from the thread that
+    caused the interrupt, before its pread or pwrite returns, and may use the device.
+    ``ida_2k`` (kernels from 6.8 on) and ``needs_prefetch`` (up to 5.4) are what differs between kernels.
+    ``path_event`` queues a channel-report word, ``request`` asks whoever holds the device to give it back,
+    ``not_operational`` tells that the subchannel is gone. ``state`` is the state of the driver's state machine.
+    """

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ccwemu.machine.ccwdriver import Ccw, Ending
+from ccwemu.machine.ccwdriver import Ccw, ChannelDevice, Ending
 from ccwemu.machine.dasd import DasdEckd, labels
 from ccwemu.machine.tree import Attribute, Directory
 
@@ -62,11 +62,11 @@ class TinyDisk:
         schib[16:18] = b"\x1a\x1b"
         return bytes(schib)
 
-    def run(self, ccws: Sequence[Ccw], lpm: int = 0) -> Ending:
+    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
         if lpm and lpm & self.dead:
             return Ending(3, bytes(96))
         data: list[bytes | None] = []
-        for index, ccw in enumerate(ccws):
+        for index, ccw in enumerate(program):
             self.commands.append(ccw.command)
             sense = self.reject.get(ccw.command, b"")
             if not sense:
@@ -77,7 +77,7 @@ class TinyDisk:
             if sense:
                 return Ending(0, self._irb(index, 0x0E, sense), tuple(data))
             data.append(None if not isinstance(ccw.data, int) else answer.ljust(ccw.data, b"\0")[: ccw.data])
-        return Ending(0, self._irb(len(ccws) - 1, 0x0C), tuple(data))
+        return Ending(0, self._irb(len(program) - 1, 0x0C), tuple(data))
 
     @staticmethod
     def _irb(index: int, status: int, sense: bytes = b"") -> bytes:
@@ -156,7 +156,7 @@ class Device:
     def __init__(self, channel: TinyDisk, busid: str = "0.0.7e52") -> None:
         self.busid = busid
         self.directory = Directory(busid)
-        self.channel = channel
+        self.channel: ChannelDevice = channel
         self.drvdata: Any = None
         self.subchannel = Paths()
         self.lines: list[str] = []
@@ -564,13 +564,12 @@ def test_read_only(online: Setup) -> None:
     disk = online.blocks.disks["dasda"]
     writer = disk.open_device(0, os.O_RDWR)
     online.store("readonly", "1")
-    for call, number in (
-        (lambda: disk.open_device(0, os.O_WRONLY), errno.EROFS),
-        (lambda: writer.write(0, b"x"), errno.EPERM),
-    ):
-        with pytest.raises(OSError) as failure:
-            call()
-        assert failure.value.errno == number
+    with pytest.raises(OSError) as failure:
+        disk.open_device(0, os.O_WRONLY)
+    assert failure.value.errno == errno.EROFS
+    with pytest.raises(OSError) as failure:
+        writer.write(0, b"x")
+    assert failure.value.errno == errno.EPERM
     assert disk.read_only() and disk.open_device(0, os.O_RDONLY).read(0, 4) == bytes(4)
 
 

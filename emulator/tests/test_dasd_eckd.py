@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from ccwemu.machine.ccwdriver import Ccw, Ending
@@ -207,8 +209,8 @@ class Scripted:
         self.endings = list(endings)
         self.programs: list[list[int]] = []
 
-    def run(self, ccws: list[Ccw], lpm: int = 0) -> Ending:
-        self.programs.append([ccw.command for ccw in ccws])
+    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
+        self.programs.append([ccw.command for ccw in program])
         return self.endings.pop(0)
 
     def schib(self) -> bytes:

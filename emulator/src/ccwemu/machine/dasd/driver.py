@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from ccwemu.machine.ccwdriver import BlockRegistry, Ccw, CcwDevice
@@ -77,7 +77,7 @@ class DasdEckd:
 
     name = "dasd-eckd"
     module: str | None = "dasd_eckd_mod"
-    ids = IDS
+    ids: Sequence[tuple[int, int, int, int]] = IDS
 
     def __init__(self, blocks: BlockRegistry, printk: Callable[[str], None] | None = None) -> None:
         self.map: dict[str, MapEntry] = {}

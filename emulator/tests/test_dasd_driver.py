@@ -582,6 +582,34 @@ def test_a_failing_block(online: Setup) -> None:
     assert "failing CCW 3 of 3: 86001000" in online.device.lines[-1] and "data check" in online.device.lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "kept"),
+    [
+        (1400, 1499, [(134400, 9600)]),
+        (1400, 1600, [(134400, 9600)]),
+        (1500, 1600, []),
+        (1400, 1300, []),
+    ],
+)
+def test_partitions_are_cut_to_the_disk(first: int, last: int, kept: list[tuple[int, int]]) -> None:
+    records = compatible_disk(partition=False)
+    dscb = labels.data_set_dscb("X", "0X7E52", first, last, 15, 4096)
+    records[1, 3] = (dscb[:44], dscb[44:])
+    disk = Setup(TinyDisk(records)).online().blocks.disks["dasda"]
+    assert [(partition.start_sector, partition.sectors) for partition in disk.partitions] == kept
+
+
+def test_no_path_is_used_that_is_gone(online: Setup) -> None:
+    opened = online.blocks.disks["dasda"].open_device(0, os.O_RDONLY)
+    online.channel.dead = 0x40
+    assert opened.read(0, 4) == bytes(4)
+    online.driver.paths_changed(online.device, 0)
+    with pytest.raises(OSError) as failure:
+        opened.read(0, 4)
+    assert failure.value.errno == errno.EIO
+    assert "no path to the device is left" in online.device.lines[-1]
+
+
 def test_no_such_partition(online: Setup) -> None:
     with pytest.raises(OSError) as failure:
         online.blocks.disks["dasda"].open_device(1, os.O_RDONLY)

@@ -151,6 +151,7 @@ def test_unbound_while_open(host: Host) -> None:
 
 def test_channel_path_off_and_on(host: Host) -> None:
     assert host.echo("1", f"{DEVICE}/online") == 0
+    opened = host.device_file("dasda1").open(os.O_RDWR)
     assert host.echo("off", "devices/css0/chp0.1a/status") == 0
     assert [host.cat(f"{DEVICE}/{name}") for name in ("availability", "online", "path_masks")] == [
         "no path\n", "1\n", "00 00 00 00 00 00\n",
@@ -159,6 +160,8 @@ def test_channel_path_off_and_on(host: Host) -> None:
     assert [host.cat(f"{DEVICE}/{name}") for name in ("availability", "online", "path_masks")] == [
         "good\n", "1\n", "80 00 00 00 00 00\n",
     ]  # fmt: skip
+    assert opened.read(0, 4) == bytes(4)
+    opened.close()
     assert host.log()[-2:] == [
         "dasd-eckd 0.0.1234: No operational channel path is left for the device",
         "dasd-eckd 0.0.1234: A channel path to the device has become operational",

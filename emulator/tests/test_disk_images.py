@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -77,6 +79,16 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     with pytest.raises(disk.DiskError, match="there is a file of that name already"):
         disk.create(tmp_path / "disk", 1, volser="A")
     assert (tmp_path / "disk").read_text() == "precious"
+
+
+def test_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(disk.DiskError, match="No space left"):
+        disk.create(tmp_path / "disk", 1, volser="A")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_directory(tmp_path: Path) -> None:

@@ -68,18 +68,30 @@ def create(
     name = _checked(target, cylinders, layout, volser, partition, filesystem)
     if os.path.lexists(target):
         raise DiskError(f"{target}: there is a file of that name already; remove it, or choose another name")
+    # Who looks meanwhile finds no half-made disk, and an interrupted run leaves none.
+    draft = f"{target}.{os.getpid()}.part"
     try:
-        channel.Image.create(target, cylinders=cylinders, heads=HEADS)
+        channel.Image.create(draft, cylinders=cylinders, heads=HEADS)
         if layout == "cdl":
-            _format(target, cylinders, name, partition, progress)
+            _reserve(draft)
+            _format(draft, cylinders, name, partition, progress)
         if filesystem is not None:
-            _fill(target, filesystem)
+            _fill(draft, filesystem, target)
+        os.rename(draft, target)
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(target)
-        if isinstance(error, (OSError, channel.ImageError)):
-            raise DiskError(f"{target}: the image could not be written: {error}") from error
+            os.unlink(draft)
+        if isinstance(error, channel.ImageError):
+            raise DiskError(f"{target}: the image {error.problem}") from error
+        if isinstance(error, OSError):
+            raise DiskError(f"{target}: the image could not be written: {error.strerror}") from error
         raise
+
+
+def _reserve(path: str) -> None:
+    """Have the file system set the space aside. Raises OSError(ENOSPC): a mapped file would end the process."""
+    with open(path, "r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
 
 
 def _checked(path: str, cylinders: int, layout: str, volser: str, partition: bool, filesystem: str | None) -> str:
@@ -130,12 +142,12 @@ def _write_track(image: channel.Image, track: int, pieces: list[tuple[bytes, byt
     image.write_track(cylinder, head, records)
 
 
-def _fill(path: str, filesystem: str) -> None:
-    """Make a file system in a file and copy it into the partition's blocks."""
+def _fill(path: str, filesystem: str, name: str) -> None:
+    """Make a file system in a file and copy it into the partition's blocks. ``name`` is what errors call the image."""
     program = f"mkfs.{filesystem}"
     maker = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if maker is None:
-        raise DiskError(f"{path}: no {program} was found; install the package e2fsprogs")
+        raise DiskError(f"{name}: no {program} was found; install the package e2fsprogs")
     partition = info(path).partitions[0]
     first = partition.start_sector * labels.SECTOR // BLOCK_SIZE
     with tempfile.TemporaryDirectory(dir=Path(path).resolve().parent) as directory:
@@ -144,7 +156,7 @@ def _fill(path: str, filesystem: str) -> None:
             file.truncate(partition.sectors * labels.SECTOR)
         made = subprocess.run([maker, *MAKERS[filesystem], draft], capture_output=True, text=True, check=False)
         if made.returncode:
-            raise DiskError(f"{path}: {program} ended with {made.returncode}: {made.stderr.strip()}")
+            raise DiskError(f"{name}: {program} ended with {made.returncode}: {made.stderr.strip()}")
         _copy_in(path, draft, first // BLOCKS_PER_TRACK)
 
 

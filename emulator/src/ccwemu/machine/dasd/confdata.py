@@ -93,7 +93,7 @@ class Characteristics:
 
 
 def parse_characteristics(data: bytes) -> Characteristics:
-    """64 bytes of Read Device Characteristics. Raises ValueError when they are too few."""
+    """64 bytes of Read Device Characteristics. Raises ValueError when they make no disk."""
     if len(data) < 64:
         raise ValueError(f"{len(data)} bytes of device characteristics, 64 are expected")
     cu_type, cu_model, dev_type, dev_model = struct.unpack_from(">HBHB", data, 0)
@@ -101,4 +101,6 @@ def parse_characteristics(data: bytes) -> Characteristics:
     (long_cylinders,) = struct.unpack_from(">I", data, 60)
     if cylinders == _LARGE_VOLUME and long_cylinders:
         cylinders = long_cylinders
+    if not cylinders or not heads:
+        raise ValueError(f"device characteristics with {cylinders} cylinders of {heads} heads")
     return Characteristics(cu_type, cu_model & 0x07, dev_type, dev_model, cylinders, heads, sectors)

@@ -10,6 +10,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ccwemu.machine.ccwdriver import Ccw, ChannelDevice
 from ccwemu.machine.dasd import eckd, labels
@@ -77,7 +78,25 @@ class DasdDisk:
         if self.geometry.layout not in (Layout.CDL, Layout.LDL):
             return
         self.labels = labels.find(self.geometry, lambda block: self._read_blocks(block, 1))
-        self.partitions = [DiskPartition(self, partition) for partition in self.labels.partitions]
+        self.partitions = [
+            DiskPartition(self, kept)
+            for partition in self.labels.partitions
+            if (kept := self._within(partition)) is not None
+        ]
+
+    def _within(self, partition: labels.Partition) -> labels.Partition | None:
+        """What of a partition lies on the disk, as the block layer cuts it."""
+        capacity = self.size_bytes() // labels.SECTOR
+        name = f"{self.name}: p{partition.number}"
+        if partition.sectors <= 0:
+            return None
+        if partition.start_sector >= capacity:
+            self._log(f"{name} start {partition.start_sector} is beyond EOD, ignored")
+            return None
+        if partition.start_sector + partition.sectors > capacity:
+            self._log(f"{name} size {partition.sectors} extends beyond EOD, truncated")
+            return replace(partition, sectors=capacity - partition.start_sector)
+        return partition
 
     def open_device(self, partition: int | None, flags: int) -> OpenDasd:
         """Open the disk, or the partition at that place in ``partitions``; open(2) flags.

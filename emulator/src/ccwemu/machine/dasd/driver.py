@@ -13,7 +13,7 @@ from ccwemu.machine.dasd import attributes, bringup, eckd
 from ccwemu.machine.dasd.disk import MAJOR, MINORS, DasdDisk, disk_name
 from ccwemu.machine.dasd.eckd import Layout
 from ccwemu.machine.dasd.program import SUPPRESS_LENGTH
-from ccwemu.machine.dasd.request import execute
+from ccwemu.machine.dasd.request import OnPaths, execute
 from ccwemu.machine.dasd.state import BusDevice, MapEntry, OnlineDasd
 from ccwemu.machine.tree import Directory
 
@@ -54,9 +54,16 @@ class DasdDevice:
     def make_entry(self) -> MapEntry:
         return self._driver.map_entry(self.device.busid)
 
+    def channel(self) -> OnPaths:
+        """The device over the paths that are in use. Raises OSError(ENODEV) where nothing is behind the subchannel."""
+        return OnPaths(self.device.channel, self._usable_paths)
+
+    def _usable_paths(self) -> int:
+        return self.online.masks.operational if self.online is not None else self.device.subchannel.vpm
+
     def ping(self) -> None:
         """A No-Operation to the device. Raises OSError."""
-        execute(self.device.channel, [Ccw(eckd.NOP, b"", SUPPRESS_LENGTH)])
+        execute(self.channel(), [Ccw(eckd.NOP, b"", SUPPRESS_LENGTH)])
 
     def reset_paths(self, mask: int) -> None:
         """Give paths that were set apart for errors another chance."""
@@ -114,17 +121,17 @@ class DasdEckd:
         entry = state.make_entry()
         self._refuse_unknown(device, entry)
         try:
-            online = self._check_device(state.device)
+            online = self._check_device(state)
         except OSError as failure:
             rc = -(failure.errno or errno.EIO)
             device.log(f"Setting the DASD online with discipline {DISCIPLINE} failed with rc={rc}")
             raise
-        online.geometry = bringup.analyse(device.channel, online.geometry, device.log)
+        online.geometry = bringup.analyse(state.channel(), online.geometry, device.log)
         online.status = "online" if online.geometry.layout in (Layout.CDL, Layout.LDL) else "unformatted"
         state.online = online
         self._add_disk(state, entry, online)
         self._show_paths(state, online)
-        bringup.read_unit_addresses(device.channel, online.configuration, device.log)
+        bringup.read_unit_addresses(state.channel(), online.configuration, device.log)
 
     def set_offline(self, device: CcwDevice) -> None:
         """Raises OSError(EBUSY) while the disk or a partition is open, mounted or swapped on."""
@@ -201,15 +208,16 @@ class DasdEckd:
             device.log(f"Setting the DASD online failed because the emulated driver does not support {what}")
             raise _error(errno.ENODEV)
 
-    def _check_device(self, device: BusDevice) -> OnlineDasd:
+    def _check_device(self, state: DasdDevice) -> OnlineDasd:
+        device = state.device
         if not device.path_group:
             device.log("A channel path group could not be established")
             raise _error(errno.EIO)
-        return bringup.bring_up(device.channel, device.subchannel.vpm, device.cu_type, device.log)
+        return bringup.bring_up(state.channel(), device.subchannel.vpm, device.cu_type, device.log)
 
     def _add_disk(self, state: DasdDevice, entry: MapEntry, online: OnlineDasd) -> None:
         device = state.device
-        disk = DasdDisk(entry.index, device.channel, online.geometry, lambda: entry.readonly, device.log)
+        disk = DasdDisk(entry.index, state.channel(), online.geometry, lambda: entry.readonly, device.log)
         online.disk = disk
         try:
             disk.find_partitions()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ccwemu.machine.ccwdriver import Ccw, ChannelDevice, Ending
 from ccwemu.machine.dasd.eckd import BASIC_SENSE
-from ccwemu.machine.dasd.program import SUPPRESS_LENGTH, concurrent_sense, failing_ccw
+from ccwemu.machine.dasd.program import IRB_SIZE, SUPPRESS_LENGTH, concurrent_sense, failing_ccw
 
 # Device status
 BUSY = 0x10
@@ -42,10 +42,13 @@ _SENSE_NAMES = (
     (1, 0x02, "write inhibited"),
 )
 
+NOT_OPERATIONAL = 3
+"""Condition code."""
+
 _CONDITION = {
     1: (errno.EBUSY, "the subchannel has status pending"),
     2: (errno.EBUSY, "the subchannel is busy"),
-    3: (errno.ENODEV, "the subchannel is not operational, or no path to the device is left"),
+    NOT_OPERATIONAL: (errno.ENODEV, "the subchannel is not operational, or no path to the device is left"),
 }
 
 
@@ -130,6 +133,26 @@ def execute(channel: ChannelDevice, program: Sequence[Ccw], lpm: int = 0) -> tup
         return ending.data
     sense = _sense(channel, ending) if ending.device_status & UNIT_CHECK else b""
     raise RequestFailed(errno.EIO, _report(program, ending, sense), sense)
+
+
+class OnPaths:
+    """A channel device over those of its paths that ``usable`` says: none, and it is not operational.
+
+    Linux lets requests wait for a path; here they fail at once.
+    """
+
+    def __init__(self, channel: ChannelDevice, usable: Callable[[], int]) -> None:
+        self._channel = channel
+        self._usable = usable
+
+    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
+        mask = lpm or self._usable()
+        if not mask:
+            return Ending(NOT_OPERATIONAL, bytes(IRB_SIZE), tuple(None for _ in program))
+        return self._channel.run(program, mask)
+
+    def schib(self) -> bytes:
+        return self._channel.schib()
 
 
 def failure_text(error: OSError) -> str:

@@ -75,9 +75,10 @@ def _apply_device(host: Host, planned: list[Step], earlier: list[Step]) -> list[
 
 
 def undo(host: Host, tried: list[Step]) -> tuple[list[Step], list[str]]:
-    """Run the inverses, last first, each only where it does not hold already (a step that failed may have had its effect).
+    """Run the inverses, last first, each only where it does not hold already.
 
-    An inverse that fails does not end it: the rest is still brought back as far as it goes.
+    The step that failed is among them: it may have had its effect. An inverse that fails does not end it: the rest is
+    still brought back as far as it goes.
     """
     undone: list[Step] = []
     stuck: list[str] = []

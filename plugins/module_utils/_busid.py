@@ -69,7 +69,8 @@ class GuestDevno:
         if match is None or int(match.group(1), 16) > MAX_CSSID or int(match.group(2), 16) > MAX_SSID:
             raise BadName(
                 str(text),
-                "a guest device number CC.S.DDDD: CC is 0 to fe, S is 0 to 3, DDDD four hexadecimal digits, as in fe.0.1234",
+                "a guest device number CC.S.DDDD: CC is 0 to fe, S is 0 to 3, DDDD four hexadecimal digits, as in "
+                "fe.0.1234",
             )
         return cls(int(match.group(1), 16), int(match.group(2), 16), int(match.group(3), 16))
 

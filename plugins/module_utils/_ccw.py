@@ -17,7 +17,8 @@ from ._observe import CCW_DEVICES, CSS_DEVICES, bus_id_or_none, observe_ccw
 from ._users import observe_uses
 
 ONLINE_HINTS = {
-    errno.EIO: "The device answered with errors; a DASD needs path grouping and a readable configuration. dmesg says more",
+    errno.EIO: "The device answered with errors; a DASD needs path grouping and a readable configuration. dmesg says "
+    "more",
     errno.ENODEV: "No channel path to the device works; look at lscss and lschp",
     errno.EBUSY: "Another system has it reserved, or another change is under way; dmesg says more",
     errno.EUSERS: "Another system has the device reserved",
@@ -50,7 +51,8 @@ def converge_ccw(host: Host, request: CcwRequest, check_mode: bool) -> dict[str,
     change = device.online != request.online
     if change and not device.driver:
         raise CcwError(
-            f"{device.busid}: no driver is bound to the device (control unit {device.cutype}, device {device.devtype}), so it "
+            f"{device.busid}: no driver is bound to the device (control unit {device.cutype}, device "
+            f"{device.devtype}), so it "
             "cannot be set online or offline. Load its driver: modprobe dasd_eckd_mod for an ECKD DASD."
         )
     if change and not check_mode:
@@ -109,7 +111,8 @@ def _wait_for_device(host: Host, request: CcwRequest) -> None:
         if bus_id_or_none(host.get(f"{CSS_DEVICES}/{subchannel}/dev_busid")) == name:
             driver = host.link_name(f"{CSS_DEVICES}/{subchannel}/driver") or "no driver"
             raise CcwError(
-                f"{name}: the host has no such device now: its subchannel {subchannel} is bound to {driver}. Give it back first: "
+                f"{name}: the host has no such device now: its subchannel {subchannel} is bound to {driver}. Give it "
+                "back first: "
                 "module zkvm.vfio_ccw.passthrough, state absent."
             )
     waited = f" (waited {request.timeout:g} s for it)" if request.timeout else ""
@@ -137,5 +140,6 @@ def _switch(host: Host, request: CcwRequest) -> None:
     # forcing reports success even when the driver gave up
     if not host.wait_for(lambda: host.get(path) == wanted, 5.0):
         raise CcwError(
-            f"{request.device}: the kernel accepted {value!r}, but online reads {host.get(path)!r}, expected {wanted!r}. dmesg says more."
+            f"{request.device}: the kernel accepted {value!r}, but online reads {host.get(path)!r}, expected "
+            f"{wanted!r}. dmesg says more."
         )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Sequence
 
 from ._apply import apply
@@ -32,10 +32,17 @@ class Outcome:
     after: str
 
 
-def converge(host: Host, items: Sequence[dict[str, Any]], check_mode: bool) -> Outcome:
-    """Bring the host to what is wanted. Raises Refused, StepFailed, NotAsWanted, HostError, JournalError."""
+def converge(
+    host: Host, items: Sequence[dict[str, Any]], check_mode: bool, stopped_guests: Sequence[str] = ()
+) -> Outcome:
+    """Bring the host to what is wanted. Raises Refused, StepFailed, NotAsWanted, HostError, JournalError.
+
+    ``stopped_guests``: guests that an earlier task would have stopped, had this not been check mode.
+    """
     requests, refusals = parse_requests(items)
     state = observe(host, [request.device for request in requests])
+    if check_mode:
+        state = _without_guests(state, stopped_guests)
     plan = make_plan(requests, state, refusals)
     done = plan.steps
     if plan.changed and not check_mode:
@@ -50,13 +57,25 @@ def converge(host: Host, items: Sequence[dict[str, Any]], check_mode: bool) -> O
     )
 
 
+def _without_guests(state: HostState, guests: Sequence[str]) -> HostState:
+    """The host as it would be once these guests are stopped: nobody holds their mediated devices."""
+    free = {entry.uuid for entry in state.journal.values() if entry.guest in guests}
+    mdevs = {uuid: replace(mdev, in_use=mdev.in_use and uuid not in free) for uuid, mdev in state.mdevs.items()}
+    devices = {
+        device: replace(sub, mdevs=tuple(mdevs[mdev.uuid] for mdev in sub.mdevs))
+        for device, sub in state.by_device.items()
+    }
+    return replace(state, mdevs=mdevs, by_device=devices)
+
+
 def _verify(host: Host, requests: list[Request]) -> None:
     state = observe(host, [request.device for request in requests])
     for request in requests:
         case = Case(request, state)
         if not case.done:
             raise NotAsWanted(
-                f"{request.device}: every step succeeded, but the host changed meanwhile: {describe(case)}. Somebody else works on this "
+                f"{request.device}: every step succeeded, but the host changed meanwhile: {describe(case)}. Somebody "
+                "else works on this "
                 "device (a udev rule, driverctl, libvirt); find out who before you run this again."
             )
 

@@ -126,7 +126,7 @@ def converge_guest(host: Host, guest: Guest, state: str, timeout: float, check_m
             host.unlink(guest.script)
     runs = (bool(pid) or start) and not stop
     outdated = bool(pid) and keep and argv[-len(command_line(guest)) + 1 :] != command_line(guest)[1:]
-    warning = f"guest {guest.name} runs with another command line than its start script has now; restart it to use the new one"
+    warning = f"guest {guest.name} runs with another command line than its start script has; restart it to use that one"
     return {
         "changed": bool(actions),
         "actions": actions,
@@ -198,7 +198,8 @@ def _start(host: Host, guest: Guest) -> None:
         raise GuestError(f"guest {guest.name} was not started: {guest.script}: {said}")
     if not host.wait_for(lambda: is_running(host, guest), START_TIMEOUT):
         raise GuestError(
-            f"guest {guest.name}: {guest.script} reported success, but no QEMU with {guest.pid_file} runs. Its console is in "
+            f"guest {guest.name}: {guest.script} reported success, but no QEMU with {guest.pid_file} runs. Its "
+            "console is in "
             f"{guest.console}."
         )
 
@@ -207,7 +208,8 @@ def _stop(host: Host, guest: Guest, pid: int, timeout: float) -> None:
     host.kill(pid, signal.SIGTERM)
     if not host.wait_for(lambda: not is_running(host, guest), timeout):
         raise GuestError(
-            f"guest {guest.name}: QEMU (process {pid}) still runs {timeout:g} s after SIGTERM. Look at {guest.console}; end it by hand "
+            f"guest {guest.name}: QEMU (process {pid}) still runs {timeout:g} s after SIGTERM. Look at "
+            f"{guest.console}; end it by hand "
             "if it hangs."
         )
     try:

@@ -27,8 +27,8 @@ REMOVE_TIMEOUT = 10.0
 class HostError(Exception):
     """A system access that failed.
 
-    ``operation`` is a verb ("write"), ``path`` the file, ``value`` what was written (or None), ``errno`` the number (0 when
-    there is none), ``name`` its name ("EBUSY").
+    ``operation`` is a verb ("write"), ``path`` the file, ``value`` what was written (or None), ``errno`` the number
+    (0 when there is none), ``name`` its name ("EBUSY").
     """
 
     def __init__(self, operation: str, path: str, number: int, value: str | None = None, text: str = "") -> None:
@@ -86,7 +86,7 @@ class Host:
             raise HostError("read", path, exc.errno or 0) from exc
 
     def get(self, path: str, default: str = "") -> str:
-        """The text without surrounding blanks, or the default when it cannot be read (attributes of an offline DASD fail)."""
+        """The text without surrounding blanks, or the default when it cannot be read (as some of an offline DASD)."""
         try:
             return self.read(path).strip()
         except HostError:
@@ -150,9 +150,9 @@ class Host:
     def write_bounded(self, path: str, value: str, timeout: float = REMOVE_TIMEOUT) -> None:
         """Like write, for an attribute whose store may block. Raises StillBlocked when it does.
 
-        Removing a mediated device that someone holds open blocks in the kernel, without an end and without a way to take
-        the request back (drivers/vfio/vfio_main.c, vfio_unregister_group_dev). A child does the write, so that the caller
-        stays free to say so.
+        Removing a mediated device that someone holds open blocks in the kernel, without an end and without a way to
+        take the request back (drivers/vfio/vfio_main.c, vfio_unregister_group_dev). A child does the write, so that
+        the caller stays free to say so.
         """
         reader, writer = os.pipe()
         child = os.fork()

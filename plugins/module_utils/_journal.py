@@ -44,7 +44,8 @@ def read_journal(host: Host) -> dict[BusId, JournalEntry]:
         entries = [_entry(device, value) for device, value in raw["devices"].items()]
     except (HostError, ValueError, KeyError, TypeError, AttributeError, BadName) as exc:
         raise JournalError(
-            f"{JOURNAL_FILE} cannot be read ({exc}). It says which disks were online before they were passed through; repair it, or "
+            f"{JOURNAL_FILE} cannot be read ({exc}). It says which disks were online before they were passed "
+            "through; repair it, or "
             "move it away to go on without"
         ) from exc
     return {entry.device: entry for entry in entries}

@@ -64,7 +64,7 @@ MODULES: tuple[Rule, ...] = (
 
 @dataclass(frozen=True)
 class Option:
-    """A configuration option: ``need`` as in the table, ``value`` y, m, n, or "" when the configuration does not have it."""
+    """A configuration option: ``need`` as in the table, ``value`` y, m, n, or "" when it is not mentioned."""
 
     name: str
     need: str
@@ -130,14 +130,16 @@ class KernelSupport:
             return f"kernel {self.release} is older than 4.12, the first one with vfio_ccw; install a newer kernel"
         if self.missing_options:
             return (
-                f"kernel {self.release} was built without {', '.join(self.missing_options)} (read in {self.config_source}); "
+                f"kernel {self.release} was built without {', '.join(self.missing_options)} (read in "
+                f"{self.config_source}); "
                 "install a kernel that has them, and boot it"
             )
         if self.missing_modules:
             tree = f"/lib/modules/{self.release}"
             has = f"{self.config_source} has them, but " if self.config_source else ""
             return (
-                f"kernel {self.release}: {has}the module tree {tree} lacks {', '.join(self.missing_modules)}; install the package "
+                f"kernel {self.release}: {has}the module tree {tree} lacks {', '.join(self.missing_modules)}; "
+                "install the package "
                 "that carries them for this very release (often named -extra), or boot the kernel that is installed"
             )
         return ""

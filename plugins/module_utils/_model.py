@@ -129,6 +129,8 @@ class HostState:
     """What has to be loaded for it."""
     kernel_lacks: str = ""
     """Why it cannot be loaded; "" when it can."""
+    has_channels: bool = True
+    """Whether the system has a channel subsystem at all."""
     may_write: bool = True
 
 

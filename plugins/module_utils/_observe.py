@@ -58,6 +58,7 @@ def observe(host: Host, devices: Iterable[BusId]) -> HostState:
         vfio_ccw_registered=registered,
         modules_to_load=tuple(kernel.to_load) if kernel else (),
         kernel_lacks=kernel.lack() if kernel else "",
+        has_channels=host.exists(CSS_DEVICES),
         may_write=host.is_root() and host.writable(f"{IO_SUBCHANNEL_DRIVER}/unbind"),
     )
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From what is and what is wanted to the steps in between. No input or output: every rule can be tested as a table.
 
-The order of taking a device is that of QEMU's page "Features/Channel I/O Passthrough", with the device set offline first:
-offline is the only step that the kernel refuses for a disk in use.
+The order of taking a device is that of QEMU's page "Features/Channel I/O Passthrough", with the device set offline
+first: offline is the only step that the kernel refuses for a disk in use.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def plan_device(case: Case) -> list[steps.Step]:
 
 
 def _journal_entry(case: Case) -> JournalEntry:
-    """What to remember. A device that is still noted as passed (the host was rebooted meanwhile) keeps its former state."""
+    """What to remember. After a reboot of the host the state that was noted first counts."""
     sub, ccw, old = case.subchannel, case.ccw, case.entry
     assert sub is not None
     return JournalEntry(

@@ -70,7 +70,7 @@ def device_option(device: PassedDevice) -> str:
 
 
 def command_line(guest: Guest) -> list[str]:
-    """The argument vector. A daemon may not have the terminal, so the console goes to a file (-nographic is refused)."""
+    """The argument vector. QEMU as a daemon may not have the terminal, so the console goes to a file."""
     argv = [guest.binary, "-name", guest.name, "-M", MACHINE, "-accel", guest.accel]
     argv += ["-m", str(guest.memory), "-smp", str(guest.cpus), "-nodefaults"]
     argv += ["-display", "none", "-serial", f"file:{guest.console}", "-monitor", "none"]

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every reason for which a device is not passed through or not given back: one table.
 
-A refusal is found before anything is written. Each row has an id, a condition over what was observed, what was found, and
-what to do next. ``forcible`` rows can be overruled by naming their id in the option ``force``; the others would lose data
-or cannot work.
+A refusal is found before anything is written. Each row has an id, a condition over what was observed, what was
+found, and what to do next. ``forcible`` rows can be overruled by naming their id in the option ``force``; the others
+would lose data or cannot work.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ._model import (
 
 @dataclass(frozen=True)
 class Refusal:
-    """``id`` is the row's, ``device`` the text that the user gave, ``found`` what was found, ``next_step`` what to do."""
+    """``id`` is the row's, ``device`` the text that the user gave."""
 
     id: str
     device: str
@@ -163,10 +163,11 @@ def _missing_hint(case: Case) -> str:
     own = case.state.subchannels.get(case.request.device)
     if own is not None and own.devno is not None:
         return (
-            f"{case.request.device} is the number of a subchannel; its device is {own.devno}. Name the device number, as lscss prints "
+            f"{case.request.device} is the number of a subchannel; its device is {own.devno}. Name the device "
+            "number, as lscss prints "
             "it in its first column"
         )
-    return "Compare with lscss on the host; check that the device is defined for this LPAR and its channel paths are online"
+    return "Compare with lscss on the host; check that the device is defined to this LPAR and its paths are online"
 
 
 def _uuid_taken(case: Case) -> bool:
@@ -185,6 +186,14 @@ def _unknown_driver(case: Case) -> bool:
 
 ROWS: tuple[Row, ...] = (
     Row(
+        "no-channels",
+        lambda case: not case.state.has_channels,
+        _say("this system has no channel subsystem: /sys/bus/css is not there"),
+        _say("Run this on an s390x host (LPAR, z/VM or KVM) with /sys mounted"),
+        absent=True,
+        final=True,
+    ),
+    Row(
         "no-permission",
         lambda case: not case.state.may_write,
         _say("this user may not change the drivers of subchannels"),
@@ -197,7 +206,8 @@ ROWS: tuple[Row, ...] = (
         lambda case: case.subchannel is None and case.request.device in case.state.ignored,
         _say("the kernel ignores this device number: it is listed in /proc/cio_ignore"),
         lambda case: (
-            f"Free it with 'cio_ignore -r {case.request.device}', and take it out of cio_ignore= on the kernel's command line"
+            f"Free it with 'cio_ignore -r {case.request.device}', and take it out of cio_ignore= on the kernel's "
+            "command line"
         ),
         absent=True,
         final=True,
@@ -228,7 +238,8 @@ ROWS: tuple[Row, ...] = (
         "virtio",
         lambda case: _cu(case) == VIRTIO_CU_TYPE,
         lambda case: (
-            f"it is a virtio device (control unit {case.ccw.cutype if case.ccw else ''}), made by this host's own hypervisor"
+            f"it is a virtio device (control unit {case.ccw.cutype if case.ccw else ''}), made by this host's own "
+            "hypervisor"
         ),
         _say("Pass the disk or network that lies behind it to the guest as virtio"),
     ),
@@ -274,7 +285,8 @@ ROWS: tuple[Row, ...] = (
         "unavailable",
         lambda case: _leaving(case) and case.ccw is not None and case.ccw.availability not in ("good", ""),
         lambda case: (
-            f"the device does not answer: its availability is {case.ccw.availability if case.ccw else ''!r}, expected 'good'"
+            f"the device does not answer: its availability is {case.ccw.availability if case.ccw else ''!r}, "
+            "expected 'good'"
         ),
         _say("Bring its channel paths online (lschp, chchp); a boxed device is reserved by another system"),
         forcible=True,

@@ -26,7 +26,7 @@ RECOGNITION_TIMEOUT = 30.0
 
 @dataclass(frozen=True)
 class Step:
-    """One change. ``kind`` names the row of KINDS; ``subject`` what it is done to; ``value`` the driver, UUID or text."""
+    """One change. ``kind`` names the row of KINDS, ``subject`` what it is done to, ``value`` the driver or UUID."""
 
     kind: str
     device: BusId | None
@@ -78,7 +78,7 @@ def write(host: Host, step: Step) -> None:
 
 def _bind_and_recognise(host: Host, step: Step) -> None:
     write(host, step)
-    if step.value != IO_SUBCHANNEL:
+    if step.value != IO_SUBCHANNEL or _css_driver(host, step) != IO_SUBCHANNEL:
         return
     # the CCW device appears asynchronously; this write returns when the channel subsystem has nothing left to do
     try:
@@ -244,7 +244,8 @@ KINDS: dict[str, Kind] = {
         text=lambda step: f"remove mediated device {step.value}",
         run=_remove_mdev,
         holds=_mdev_gone,
-        hint="A guest holds the device. It was asked to let go; stop the guest, the removal is then finished by the kernel",
+        hint="A guest holds the device. It was asked to let go; stop the guest, the removal is then finished by the "
+        "kernel",
     ),
 }
 

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who uses a disk on the host.
 
-The kernel lets a CCW device be taken from under a mounted file system: unbinding never fails (drivers/base/bus.c). So all
-places where Linux shows a user of a block device are read: mountinfo of every mount namespace, swaps, holders (device
-mapper, md), btrfs members, loop devices, open files of processes.
+The kernel lets a CCW device be taken from under a mounted file system: unbinding never fails (drivers/base/bus.c).
+So all places where Linux shows a user of a block device are read: mountinfo of every mount namespace, swaps, holders
+(device mapper, md), btrfs members, loop devices, open files of processes.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ module: css_info
 version_added: 0.1.0
 short_description: What is on the channel subsystem of a host or guest
 description:
-  - Lists the subchannels with their devices, drivers, channel paths and mediated devices, who uses a disk, and why a device
-    cannot be passed through.
+  - Lists the subchannels with their devices, drivers, channel paths and mediated devices, who uses a disk, and why
+    a device cannot be passed through.
 author:
   - The zkvm.vfio_ccw maintainers (@zkvm)
 extends_documentation_fragment:
@@ -81,7 +81,13 @@ subchannels:
       description: The CCW device; empty when the host has none there.
       type: dict
       sample:
-        {driver: dasd-eckd, online: true, control_unit: 3990/e9, type: 3390/0c, availability: good, block_devices: [], users: []}
+        driver: dasd-eckd
+        online: true
+        control_unit: 3990/e9
+        type: 3390/0c
+        availability: good
+        block_devices: []
+        users: [mounted at /srv/data]
     mdevs:
       description: Mediated devices on the subchannel.
       type: list

@@ -10,10 +10,11 @@ module: kernel_support
 version_added: 0.1.0
 short_description: Check and load what a kernel needs for channel I/O passthrough
 description:
-  - Reads the configuration of the running kernel (C(/proc/config.gz), else C(/boot/config-RELEASE)) and its module tree,
-    and says which of the options that vfio-ccw needs in this kernel version are there. The list changed over the years.
-  - Loads the modules C(vfio), C(mdev), C(vfio_mdev) (where the kernel still has it), C(vfio_iommu_type1) and C(vfio_ccw), in
-    this order.
+  - Reads the configuration of the running kernel (C(/proc/config.gz), else C(/boot/config-RELEASE)) and its module
+    tree, and says which of the options that vfio-ccw needs in this kernel version are there. The list changed over the
+    years.
+  - Loads the modules C(vfio), C(mdev), C(vfio_mdev) (where the kernel still has it), C(vfio_iommu_type1) and
+    C(vfio_ccw), in this order.
   - Fails, and names what is missing, when the kernel cannot do it.
 author:
   - The zkvm.vfio_ccw maintainers (@zkvm)
@@ -49,7 +50,11 @@ actions:
   type: list
   elements: dict
   sample:
-    - {device: "", step: load-module, description: load kernel module vfio_ccw, path: /sys/module/vfio_ccw, value: vfio_ccw}
+    - device: ""
+      step: load-module
+      description: load kernel module vfio_ccw
+      path: /sys/module/vfio_ccw
+      value: vfio_ccw
 kernel:
   description: Release of the running kernel.
   returned: always, when it could be read

@@ -10,8 +10,9 @@ module: passthrough
 version_added: 0.1.0
 short_description: Take channel-attached devices from a KVM host for its guests, or give them back
 description:
-  - Takes a DASD (or another device on an I/O subchannel) from the host and makes a mediated device of it that a guest can
-    use. The device is set offline and unbound, its subchannel is bound to C(vfio_ccw), and the mediated device is created.
+  - Takes a DASD (or another device on an I/O subchannel) from the host and makes a mediated device of it that a
+    guest can use. The device is set offline and unbound, its subchannel is bound to C(vfio_ccw), and the mediated
+    device is created.
   - With O(devices[].state=absent) all of that is taken back. The device is online again afterwards if it was before.
   - The whole list is checked before anything is written, and every reason to refuse a device is reported at once.
   - Each write is read back. When one fails, what was done to that device is undone.
@@ -58,9 +59,17 @@ options:
         elements: str
         choices: [unavailable, boot-device]
         default: []
+  stopped_guests:
+    description:
+      - Guests that an earlier task of the play stops.
+      - In check mode that task has not stopped them, so their devices are taken as free. It has no effect otherwise.
+    type: list
+    elements: str
+    default: []
 notes:
   - The state before is kept in C(/var/lib/vfio_ccw/journal.json) on the host.
-  - The binding of a subchannel and its mediated device do not outlive a restart of the host. Run the task again after one.
+  - The binding of a subchannel and its mediated device do not outlive a restart of the host. Run the task again
+    after one.
 seealso:
   - module: zkvm.vfio_ccw.kernel_support
   - module: zkvm.vfio_ccw.qemu_guest
@@ -169,12 +178,16 @@ DEVICE_SPEC = {
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"devices": {"type": "list", "elements": "dict", "required": True, "options": DEVICE_SPEC}},
+        argument_spec={
+            "devices": {"type": "list", "elements": "dict", "required": True, "options": DEVICE_SPEC},
+            "stopped_guests": {"type": "list", "elements": "str", "default": []},
+        },
         supports_check_mode=True,
     )
 
     def work(host: Host) -> dict[str, Any]:
-        outcome = converge(host, module.params["devices"], module.check_mode)
+        params = module.params
+        outcome = converge(host, params["devices"], module.check_mode, params["stopped_guests"])
         return {
             "changed": outcome.changed,
             "actions": outcome.actions,

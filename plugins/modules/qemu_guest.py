@@ -10,8 +10,8 @@ module: qemu_guest
 version_added: 0.1.0
 short_description: Start script of a QEMU guest with passed-through channel devices
 description:
-  - Writes the script that starts a guest with the mediated devices that M(zkvm.vfio_ccw.passthrough) made, and starts or stops
-    the guest.
+  - Writes the script that starts a guest with the mediated devices that M(zkvm.vfio_ccw.passthrough) made, and
+    starts or stops the guest.
   - The guest is started by that very script, as its administrator would.
   - Duplicate or impossible device numbers and missing mediated devices are found before anything is started.
 author:

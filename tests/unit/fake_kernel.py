@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A directory tree that answers writes as Linux 6.1 does, after the trace of a real one (tests/fidelity/data).
 
-Only what the collection uses is there: css and ccw buses, vfio_ccw, mediated devices, /proc files. Faults can be injected
+Only what the collection uses is there: css and ccw buses, vfio_ccw, mediated devices, /proc files. Faults can be
+injected
 into any write.
 """
 
@@ -129,7 +130,9 @@ class FakeKernel:
         (self.root / f"sys/bus/mdev/drivers/{self.mdev_driver}").mkdir(parents=True, exist_ok=True)
 
     def add_subchannel(self, sch: str, devno: str = "", kind: int = 0, **device: str) -> None:
-        """A subchannel bound to io_subchannel, with a CCW device when ``devno`` is given (cutype, devtype, driver, disk)."""
+        """A subchannel bound to io_subchannel, with a CCW device when ``devno`` is given (cutype, devtype, driver,
+        disk).
+        """
         path = f"sys/devices/css0/{sch}"
         self.put(f"{path}/type", f"{kind}\n")
         self.put(f"{path}/driver_override", "(null)\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import mmap
 import os
 import random
 import shutil
@@ -16,9 +17,10 @@ from typing import Any
 import pytest
 
 from ccwemu import channel, disk
+from ccwemu.guest.vfiochannel import VfioChannel
 from ccwemu.hostio import HostIo
 from ccwemu.machine.ccwdriver import Ccw, ChannelDevice
-from ccwemu.machine.dasd import DasdEckd
+from ccwemu.machine.dasd import AREA_SIZE, DasdEckd
 from ccwemu.machine.dasd.request import RequestFailed, execute
 from ccwemu.machine.pathgroup import Identity, Verified, disband, sense_id, verify
 from ccwemu.machine.spec import DasdSpec, SubchannelSpec
@@ -282,6 +284,37 @@ def test_released_while_paths_change(image: Path) -> None:
     schib = host.device.channel.schib()
     assert schib[15] == 0x80
     assert host.io.subchannel(SUBCHANNEL) is host.device.channel
+
+
+def test_what_a_guest_writes_its_host_reads(image: Path) -> None:
+    """The same driver, once over the regions of vfio-ccw, once over the subchannel."""
+    data = random.Random(3).randbytes(3_000_000)
+    memory = mmap.mmap(-1, AREA_SIZE)
+    with channel.Image.open(image) as opened:
+        device = channel.Device(opened, ssid=0xE900, unit_address=0x52)
+        subchannel = channel.Subchannel(device, devno=0x7E52, chpids=[0x41], pim=0x80, pam=0x80, pom=0xFF)
+        storage = channel.Storage()
+        storage.map(0x200000, memory)
+        vfio = channel.VfioCcw(subchannel, storage)
+        vfio.open()
+        guest_channel = VfioChannel(vfio, memoryview(memory), 0x200000, 0x1234)
+        guest = Host(image)
+        guest.device = Device(guest_channel, verify(guest_channel, 0x80, group=True))
+        guest.driver.probe(guest.device)
+        guest.driver.set_online(guest.device)
+        assert guest.device.channel.schib()[6:8] == b"\x12\x34"
+        assert guest.kernel == [" dasda:VOL1/  0X7E52: dasda1"]
+        disk_of_guest = guest.open()
+        assert disk_of_guest.write(12_345, data) == len(data)
+        assert disk_of_guest.read(12_345, len(data)) == data
+        guest.driver.set_offline(guest.device)
+        guest_channel.close()
+        vfio.close()
+        device.close()
+    host = Host(image)
+    host.online()
+    assert host.open(flags=os.O_RDONLY).read(12_345, len(data)) == data
+    host.offline()
 
 
 @pytest.mark.skipif(shutil.which("dasdinit") is None, reason="dasdinit is not installed (package hercules)")

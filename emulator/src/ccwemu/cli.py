@@ -236,7 +236,7 @@ def _reboot(command: str, rest: list[str]) -> int:
     arguments = parser.parse_args(rest)
     from ccwemu.lab import lines, state
 
-    found, _ = state.find_node(arguments.node, arguments.lab)
+    found = state.lab_of_node(arguments.node, arguments.lab)
     path = os.path.join(state.lab_directory(found.lab), "control.sock")
     try:
         lines.ask(path, {"op": "reboot", "node": arguments.node})

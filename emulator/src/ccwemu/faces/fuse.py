@@ -39,11 +39,13 @@ class Rules:
     """Whether a NUL ends what was written, as it does where store functions take a C string."""
     max_write: int = 16 * PAGE_SIZE
     """The largest write, in bytes, that arrives in one piece."""
+    polled: bool = False
+    """Whether a reader may wait for changes of an attribute, as in sysfs."""
     root_needs_bits: bool = True
     """Whether opening for reading (writing) needs a read (write) bit in the mode even for root, as in sysfs."""
 
 
-SYSFS = Rules()
+SYSFS = Rules(polled=True)
 PROCFS = Rules(write_limit=64 * 1024, cut_at_nul=False, root_needs_bits=False)
 DEVICES = Rules(max_write=1024 * 1024)
 
@@ -353,10 +355,14 @@ class TreeFace:
         return b""
 
     def _poll(self, request: Request, body: memoryview) -> bytes:
-        """Always ready; exceptional as well once the device has vanished (kernfs_fop_poll)."""
+        """Always ready; exceptional as well before the first read and once the device has vanished.
+
+        kernfs_fop_poll(): an opened attribute counts as changed until it has been read.
+        """
         handle = self._handles[wire.POLL_IN.unpack_from(body)[0]]
         revents = DEFAULT_POLLMASK
-        if not handle.node.alive:
+        unread = isinstance(handle, _OpenAttribute) and handle.content is None and self._rules.polled
+        if unread or not handle.node.alive:
             revents |= select.POLLERR | select.POLLPRI
         return wire.POLL_OUT.pack(revents, 0)
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import select
 import signal
 import threading
 import uuid
@@ -158,14 +157,10 @@ class Host:
 
     def _watch(self, namespace: Namespace) -> None:
         """Wait for the end of a node. One that ended by itself by reboot(2) starts again, another stays down."""
-        poll = select.poll()
-        poll.register(namespace.pidfd, select.POLLIN)
-        poll.poll()
         try:
             _, status = os.waitpid(namespace.pid, 0)
         except ChildProcessError:
             status = 0
-        os.close(namespace.pidfd)
         if self._namespace is not namespace:
             return
         # pid_namespaces(7): reboot(2) in a pid namespace ends its init by SIGHUP (restart) or SIGINT (halt, power off).

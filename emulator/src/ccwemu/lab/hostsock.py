@@ -61,13 +61,13 @@ def node_operations(
         with machine.lock:
             return {"text": machine.dmesg.text()}
 
-    def restart(peer: Peer, message: Message) -> Message:
+    def restart(peer: Peer, message: Message) -> None:
+        peer.send({"ok": True})
         reboot()
-        return {"ok": True}
 
-    def off(peer: Peer, message: Message) -> Message:
+    def off(peer: Peer, message: Message) -> None:
+        peer.send({"ok": True})
         poweroff()
-        return {"ok": True}
 
     return {"modprobe": modprobe, "dmesg": dmesg, "reboot": restart, "poweroff": off}
 

@@ -122,6 +122,19 @@ def find_lab(given: str | None) -> LabState:
 
 def find_node(node: str, lab: str | None) -> tuple[LabState, dict[str, Any]]:
     """A node that runs, looked for in one lab or in all. Raises StateError."""
+    state = lab_of_node(node, lab)
+    entry = state.nodes[node]
+    if not state.node_runs(node):
+        if entry["role"] == "guest":
+            raise StateError(
+                f"guest {node}: is not running; start it on its host {entry['host']} with qemu-system-s390x"
+            )
+        raise StateError(f"host {node}: is not running; start it with: ccwemu reboot --lab {state.lab} {node}")
+    return state, entry
+
+
+def lab_of_node(node: str, lab: str | None) -> LabState:
+    """The running lab that has this node, whether the node runs or not. Raises StateError."""
     if lab is None:
         owners = [state for state in map(_read_quietly, labs()) if state is not None and node in state.nodes]
         live = [state for state in owners if state.running]
@@ -133,14 +146,7 @@ def find_node(node: str, lab: str | None) -> tuple[LabState, dict[str, Any]]:
         state = running(lab)
     if node not in state.nodes:
         raise StateError(f"node {node}: lab {state.lab} has no such node; it has: {', '.join(state.nodes)}")
-    entry = state.nodes[node]
-    if not state.node_runs(node):
-        if entry["role"] == "guest":
-            raise StateError(
-                f"guest {node}: is not running; start it on its host {entry['host']} with qemu-system-s390x"
-            )
-        raise StateError(f"host {node}: is not running; run: ccwemu down {state.lab}; ccwemu up {state.definition}")
-    return state, entry
+    return state
 
 
 def _read_quietly(lab: str) -> LabState | None:

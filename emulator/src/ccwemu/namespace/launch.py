@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -77,13 +78,24 @@ class Namespace:
     pidfd: int
     connection: socket.socket
 
+    def wait(self) -> None:
+        """Until process 1 has ended."""
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        poll.poll()
+
     def stop(self) -> None:
-        """End every process of the node. Returns when process 1 is gone."""
+        """End every process of the node. Returns when process 1 is gone; stopping again does nothing."""
+        if self.pidfd < 0:
+            return
         self.connection.close()
         try:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         except ProcessLookupError:
             pass
+        self.wait()
+        os.close(self.pidfd)
+        self.pidfd = -1
 
 
 def launch(spec: NodeSpec, serve: ServeFace, ids: IdMap | None = None) -> Namespace:

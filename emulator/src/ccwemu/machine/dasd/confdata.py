@@ -10,9 +10,6 @@ import struct
 from dataclasses import dataclass
 
 RECORD = 32
-RCD_PRELOAD = bytes.fromhex("e5f14bf0")
-"""EBCDIC "V1.0": what Linux puts at the head of the buffer before it reads configuration data."""
-
 _LARGE_VOLUME = 0xFFFE
 
 

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The definition of a lab: what it becomes, and what a wrong one is told."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from ccwemu.lab.fields import LabError
+from ccwemu.lab.schema import read_lab
+from ccwemu.machine.spec import CHSC, DasdSpec, VirtioSpec
+
+HEAD = """\
+lab: one
+hosts:
+  lpar1:
+"""
+
+WRONG = [
+    ("lab: one\n", "1: : nothing found; expected the key 'hosts'"),
+    ("lab: One\nhosts: {a: {}}\n", "1: lab: found 'One'; expected a name of small letters, digits and hyphens"),
+    ("lab: one\nhosts: [a]\n", "2: hosts: found a list; expected a mapping (key: value)"),
+    ("lab: one\nhosts: {}\n", "2: hosts: found no host; expected at least one"),
+    ("lab: one\nhosts: {a: {}}\nhost: b\n", "3: host: unknown key; expected 'hosts', perhaps?"),
+    (HEAD + "    kernel: six\n", "4: hosts.lpar1.kernel: found 'six'; expected a kernel release such as 6.1.0-29-s390x"),
+    (HEAD + "    kernel:\n", "4: hosts.lpar1.kernel: found nothing; expected a kernel release"),
+    (HEAD + "    kernel: 6.1\n    kernel: 6.8\n", "5: hosts.lpar1.kernel: this key stands here twice"),
+    (HEAD + "    chpids: {zz: }\n", "4: hosts.lpar1.chpids.zz: found 'zz'; expected a hexadecimal number from 0 to ff"),
+    (HEAD + "    devices:\n      - {}\n", "5: hosts.lpar1.devices[0]: found the keys none; expected exactly one of dasd"),
+    (
+        HEAD + "    devices:\n      - {dasd: 7e52, chpids: [41]}\n",
+        "5: hosts.lpar1.devices[0].dasd: found '7e52'; expected a bus id such as 0.0.7e52",
+    ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.7e52, chpids: [141]}\n",
+        "5: hosts.lpar1.devices[0].chpids[0]: found '141'; expected a hexadecimal number from 0 to ff",
+    ),
+    (HEAD + "    devices:\n      - {dasd: 0.0.7e52}\n", "found no channel path; expected chpids: [41, 42] or so"),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.7e52, chpids: [41], cylinder: 5}\n",
+        "5: hosts.lpar1.devices[0].cylinder: unknown key; expected 'cylinders', perhaps?",
+    ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.7e52, chpids: [41], online: maybe}\n",
+        "5: hosts.lpar1.devices[0].online: found 'maybe'; expected true or false",
+    ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.7e52, chpids: [41], mounted: /srv, online: false}\n",
+        "devices[0].mounted: the disk is offline; expected online: true",
+    ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.7e52, chpids: [41]}\n      - {dasd: 0.0.7e52, chpids: [41]}\n",
+        "device 0.0.7e52 is already on subchannel",
+    ),
+    (
+        HEAD + "    devices:\n      - {virtio: 0.0.0001, kind: disk}\n",
+        "5: hosts.lpar1.devices[0].kind: found 'disk'; expected net or blk",
+    ),
+    ("lab: one\nhosts: {a: {}}\nguests:\n  g: {host: b}\n", "4: guests.g.host: found 'b'; expected a"),
+    ("lab: one\nhosts: {a: {}}\nguests:\n  g: {host: a, kind: fast}\n", "4: guests.g.kind: found 'fast'; expected quick"),
+    ("lab: [\n", ": not YAML"),
+    ("", "1: the file is empty; expected the keys lab and hosts"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_wrong_definitions(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "lab.yml"
+    path.write_text(text)
+    with pytest.raises(LabError) as caught:
+        read_lab(str(path))
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+
+
+def test_a_missing_file() -> None:
+    with pytest.raises(LabError, match="there is no such file"):
+        read_lab("/nonexistent/lab.yml")
+
+
+def test_chpids_are_hexadecimal_and_masks_follow(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yml"
+    path.write_text(HEAD + textwrap.indent("devices:\n  - {dasd: 0.0.7e52, chpids: [41, 42]}\n", "    "))
+    (subchannel,) = read_lab(str(path)).hosts[0].machine.subchannels
+    assert (subchannel.chpids, subchannel.pim, subchannel.pam) == ((0x41, 0x42), 0xC0, 0xC0)
+
+
+def test_subchannel_numbers_are_given_where_none_stand(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yml"
+    devices = "devices:\n  - {virtio: 0.0.0009, kind: net}\n  - {virtio: 0.0.0008, kind: blk, subchannel: 0.0.0000}\n"
+    path.write_text(HEAD + textwrap.indent(devices, "    "))
+    found = {sch.devno: sch.busid for sch in read_lab(str(path)).hosts[0].machine.subchannels}
+    assert found == {"0.0.0008": "0.0.0000", "0.0.0009": "0.0.0001"}
+
+
+def test_the_seed_lab() -> None:
+    lab = read_lab("seed")
+    (host,) = lab.hosts
+    by_device = {sch.devno: sch for sch in host.machine.subchannels}
+    assert by_device["0.0.7e52"].busid == "0.0.16ca"
+    assert isinstance(by_device["0.0.7e52"].device, DasdSpec)
+    assert {sch.device.kind for sch in host.machine.subchannels if isinstance(sch.device, VirtioSpec)} == {"blk", "net"}
+    assert [sch.type for sch in host.machine.subchannels if sch.devno is None] == [CHSC]
+    assert [(mount.device, mount.target) for mount in host.mounts] == [("0.0.7e53", "/srv/data")]
+    assert [(guest.name, guest.host) for guest in lab.guests] == [("linux01", "lpar1")]

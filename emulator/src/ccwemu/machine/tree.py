@@ -160,10 +160,12 @@ class Link(Node):
         self.target = target
 
     def readlink(self) -> str:
+        """The text of the link. One to a directory above itself names it: "../../../0.0.1234" (fs/kernfs/symlink.c)."""
         if isinstance(self.target, str):
             return self.target
-        assert self.parent is not None
-        return posixpath.relpath(self.target.path(), self.parent.path())
+        assert self.parent is not None and self.target.parent is not None
+        above = posixpath.relpath(self.target.parent.path(), self.parent.path())
+        return self.target.name if above == "." else f"{above}/{self.target.name}"
 
 
 class OpenDevice(Protocol):

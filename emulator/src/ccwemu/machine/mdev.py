@@ -140,6 +140,7 @@ class MediatedDevice(Device):
             left = due - time.monotonic()
             if left <= 0:
                 self._ask(asked)
+                self.kernel.lock.notify_all()
                 asked += 1
                 due += self._core.request_interval
             else:

@@ -105,8 +105,8 @@ class JournalEntry:
     guest: str = ""
     devno: str = ""
     was_online: bool = False
-    was_bound: bool = True
-    """Whether a CCW driver had the device."""
+    driver: str = ""
+    """The CCW driver that had the device, "" when it is not known."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class HostState:
     vfio_ccw_registered: bool = True
     """Whether the vfio_ccw driver is registered."""
     modules_to_load: tuple[str, ...] = ()
-    """What has to be loaded for it."""
+    """What passthrough needs and is not loaded yet."""
     kernel_lacks: str = ""
     """Why it cannot be loaded; "" when it can."""
     has_channels: bool = True

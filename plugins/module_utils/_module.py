@@ -59,5 +59,8 @@ def run(module: AnsibleModule, work: Callable[[Host], dict[str, Any]]) -> None:
     module.exit_json(**result)
 
 
-def diff(before: str, after: str, header: str) -> dict[str, str]:
-    return {"before": before, "after": after, "before_header": header, "after_header": header}
+def diff(before: str, after: str, header: str, actions: list[dict[str, str]]) -> list[dict[str, str]]:
+    """What changes and, before it, the steps: what is written where."""
+    states = {"before": before, "after": after, "before_header": header, "after_header": header}
+    lines = [f"  {one['description']}: {one['value']!r} > {one['path']}\n" for one in actions]
+    return [{"prepared": "steps:\n" + "".join(lines)}, states] if lines else [states]

@@ -46,8 +46,7 @@ def observe(host: Host, devices: Iterable[BusId]) -> HostState:
     uses = observe_uses(host)
     subchannels = {device: observe_subchannel(host, busid, mdevs, uses) for device, busid in found.items()}
     ignored = parse_ignored(host.get(IGNORE_FILE))
-    registered = host.exists(VFIO_CCW_DRIVER)
-    kernel = None if registered else observe_kernel(host)
+    kernel = observe_kernel(host)
     return HostState(
         by_device=subchannels,
         subchannels=_same_number(host, wanted, mdevs, uses),
@@ -55,9 +54,9 @@ def observe(host: Host, devices: Iterable[BusId]) -> HostState:
         ignored=tuple(device for device in wanted if is_ignored(ignored, device)),
         special=_special(host),
         journal=read_journal(host),
-        vfio_ccw_registered=registered,
-        modules_to_load=tuple(kernel.to_load) if kernel else (),
-        kernel_lacks=kernel.lack() if kernel else "",
+        vfio_ccw_registered=host.exists(VFIO_CCW_DRIVER),
+        modules_to_load=tuple(kernel.to_load),
+        kernel_lacks=kernel.lack(),
         has_channels=host.exists(CSS_DEVICES),
         may_write=host.is_root() and host.writable(f"{IO_SUBCHANNEL_DRIVER}/unbind"),
     )

@@ -41,8 +41,8 @@ def make_plan(requests: list[Request], state: HostState, refusals: list[Refusal]
     if refusals:
         raise Refused(refusals)
     planned = tuple((request, tuple(plan_device(Case(request, state)))) for request in requests)
-    needs_driver = any(request.present and device for request, device in planned) and not state.vfio_ccw_registered
-    modules = tuple(steps.load(name) for name in state.modules_to_load) if needs_driver else ()
+    taken = any(request.present and device for request, device in planned)
+    modules = tuple(steps.load(name) for name in state.modules_to_load) if taken else ()
     return Plan(modules, planned)
 
 
@@ -61,7 +61,7 @@ def _journal_entry(case: Case) -> JournalEntry:
         guest=case.request.guest or (old.guest if old else ""),
         devno=str(case.request.devno),
         was_online=bool((ccw and ccw.online) or (old and old.was_online)),
-        was_bound=bool((ccw and ccw.driver) or (old.was_bound if old else ccw is None)),
+        driver=ccw.driver if ccw and ccw.driver else (old.driver if old else ""),
     )
 
 
@@ -135,7 +135,7 @@ def predict(case: Case, plan: tuple[steps.Step, ...]) -> dict[str, object]:
         elif step.kind == "bind-subchannel":
             after["driver"] = step.value
             if step.value == IO_SUBCHANNEL:
-                after["ccw_driver"] = "(the one that matches)"
+                after["ccw_driver"] = (case.entry.driver if case.entry else "") or "(the one that matches)"
         elif step.kind in ("create-mdev", "remove-mdev"):
             after["mdev"] = step.value if step.kind == "create-mdev" else ""
         elif step.kind == "record":

@@ -192,7 +192,7 @@ def main() -> None:
             "changed": outcome.changed,
             "actions": outcome.actions,
             "devices": outcome.devices,
-            "diff": diff(outcome.before, outcome.after, "channel devices"),
+            "diff": diff(outcome.before, outcome.after, "channel devices", outcome.actions),
         }
 
     run(module, work)

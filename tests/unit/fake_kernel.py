@@ -405,5 +405,6 @@ def seed(root: Path) -> FakeKernel:
     )
     kernel.add_module_tree("vfio", "mdev", "vfio_iommu_type1", "vfio_ccw", "dasd_mod", "dasd_eckd_mod")
     kernel.add_config(CONFIG_S390_CCW_IOMMU="y", CONFIG_VFIO="m", CONFIG_VFIO_MDEV="m", CONFIG_VFIO_CCW="m")
-    kernel.load_vfio_ccw()
+    for module in ("vfio", "mdev", "vfio_iommu_type1", "vfio_ccw"):
+        kernel._modprobe(module)
     return kernel

@@ -72,9 +72,10 @@ def create(
     draft = f"{target}.{os.getpid()}.part"
     try:
         channel.Image.create(draft, cylinders=cylinders, heads=HEADS)
-        if layout == "cdl":
+        if layout != "unformatted":
             _reserve(draft)
-            _format(draft, cylinders, name, partition, progress)
+            labelled = _pieces(cylinders, name, partition) if layout == "cdl" else []
+            _format(draft, cylinders, labelled, progress)
         if filesystem is not None:
             _fill(draft, filesystem, target)
         os.rename(draft, target)
@@ -112,23 +113,22 @@ def _checked(path: str, cylinders: int, layout: str, volser: str, partition: boo
         raise DiskError(f"{path}: {error}") from error
 
 
-def _pieces(track: int, cylinders: int, volser: str, partition: bool) -> list[tuple[bytes, bytes]]:
-    """Key and data of the records of one of the first two tracks."""
-    if track == 1:
-        records = labels.vtoc_records(cylinders, HEADS, BLOCKS_PER_TRACK, BLOCK_SIZE, volser, partition)
-        return [(record[:44], record[44:]) for record in records]
+def _pieces(cylinders: int, volser: str, partition: bool) -> list[list[tuple[bytes, bytes]]]:
+    """Key and data of the records of the first two tracks of the compatible disk layout: label and VTOC."""
     special = [(record[:4], record[4:]) for record in (*labels.ipl_records(), labels.volume_label(volser))]
-    return special + [(b"", bytes(BLOCK_SIZE))] * (BLOCKS_PER_TRACK - len(special))
+    vtoc = labels.vtoc_records(cylinders, HEADS, BLOCKS_PER_TRACK, BLOCK_SIZE, volser, partition)
+    blocks = [(b"", bytes(BLOCK_SIZE))] * (BLOCKS_PER_TRACK - len(special))
+    return [special + blocks, [(record[:44], record[44:]) for record in vtoc]]
 
 
-def _format(path: str, cylinders: int, volser: str, partition: bool, progress: Progress | None) -> None:
+def _format(path: str, cylinders: int, first: list[list[tuple[bytes, bytes]]], progress: Progress | None) -> None:
+    """Write all tracks: the given ones first, then empty blocks."""
     image = channel.Image.open(path)
     try:
         tracks = cylinders * HEADS
         empty = [(b"", bytes(BLOCK_SIZE))] * BLOCKS_PER_TRACK
         for track in range(tracks):
-            pieces = _pieces(track, cylinders, volser, partition) if track < labels.FIRST_DATA_TRACK else empty
-            _write_track(image, track, pieces)
+            _write_track(image, track, first[track] if track < len(first) else empty)
             if progress is not None and track % HEADS == HEADS - 1:
                 progress(track + 1, tracks)
     finally:

@@ -221,7 +221,7 @@ def _dasd(fields: Fields, host: str, number: str) -> tuple[DasdSpec, DiskSpec, M
         read_only=fields.take("read_only", boolean, False),
         online=online,
     )
-    layout = fields.take("layout", choice("cdl", "unformatted"), "cdl")
+    layout = fields.take("layout", choice("cdl", "ldl", "unformatted"), "cdl")
     disk = DiskSpec(number, dasd.image, cylinders, layout, made_by_lab=not given)
     if "mounted" not in fields:
         if "files" in fields:

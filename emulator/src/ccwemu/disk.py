@@ -23,7 +23,8 @@ from ccwemu.machine.dasd.eckd import Geometry
 HEADS = 15
 BLOCK_SIZE = 4096
 BLOCKS_PER_TRACK = eckd.records_per_track(0, BLOCK_SIZE)
-LAYOUTS = ("cdl", "unformatted")
+LAYOUTS = ("cdl", "ldl", "unformatted")
+"""Compatible (label, VTOC, partition), Linux (blocks from the first track on, no label), and tracks without records."""
 MAKERS = {"ext2": ["-q", "-F", "-b", "4096"], "ext4": ["-q", "-F", "-b", "4096"]}
 """File systems that can be made, with the arguments of their mkfs."""
 

@@ -24,11 +24,11 @@ from ccwemu.machine.versions import facts
 VFIO = ("mdev", "vfio", "vfio_iommu_type1", "vfio_ccw")
 
 
-def booted(kernel: str = "6.1.192", modules: tuple[str, ...] = (), **config: str) -> Machine:
+def booted(kernel: str = "6.1.192", modules: tuple[str, ...] = (), config: dict[str, str] | None = None) -> Machine:
     spec = MachineSpec(
         "lpar1",
         kernel=kernel,
-        config={f"CONFIG_{key}": value for key, value in config.items()},
+        config={f"CONFIG_{key}": value for key, value in (config or {}).items()},
         modules=modules,
         subchannels=(
             SubchannelSpec(
@@ -122,7 +122,7 @@ CONFIGS = [
 
 @pytest.mark.parametrize(("config", "there"), CONFIGS)
 def test_configuration_decides_what_is_there(config: dict[str, str], there: bool, tmp_path: Path) -> None:
-    machine = booted(**config)
+    machine = booted(config=config)
     assert ("vfio_ccw" in machine.modules.available) is there
     machine.modules.write_tree(tmp_path)
     assert (tmp_path / "kernel/drivers/s390/cio/vfio_ccw.ko").exists() is there
@@ -148,7 +148,7 @@ def test_config_gz() -> None:
     assert node is not None
     content = node.show()  # type: ignore[attr-defined]
     assert gzip.decompress(content).decode() == machine.modules.config_text()
-    assert find(booted(IKCONFIG_PROC="n"), "/proc/config.gz") is None
+    assert find(booted(config={"IKCONFIG_PROC": "n"}), "/proc/config.gz") is None
 
 
 def test_module_tree(tmp_path: Path) -> None:

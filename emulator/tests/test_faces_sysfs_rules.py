@@ -78,7 +78,11 @@ ROWS = [
     Row("readlink", "os.readlink(SELF_LN)", "../bus"),
     Row("a read to the end", "parts(RW, 2, 2, 2, 2, 2)", ["st", "ar", "t\n", "", ""]),
     Row("pread", "os.pread(os.open(RW, os.O_RDONLY), 3, 2).decode()", "art"),
-    Row("made at the first read", "(lambda f: (store('one'), os.read(f, 9).decode()))(os.open(RW, os.O_RDONLY))[1]", "one"),
+    Row(
+        "made at the first read",
+        "(lambda f: (store('one'), os.read(f, 9).decode()))(os.open(RW, os.O_RDONLY))[1]",
+        "one",
+    ),
     Row("not made anew at the end", "again(lambda f: None)", ["one", ""]),
     Row("made anew at lseek 0", "again(lambda f: os.lseek(f, 0, os.SEEK_SET))", ["one", "two"]),
     Row("lseek END", "os.lseek(os.open(RO, os.O_RDONLY), 0, os.SEEK_END)", 4096, True),
@@ -99,7 +103,11 @@ ROWS = [
     Row("write after the device vanished", "os.write(vanished(WILL, os.O_WRONLY), b'x')", "ENODEV"),
     Row("stat of a vanished path", "(vanished(WILL), os.stat(WILL))", "ENOENT"),
     Row("a vanished directory's listing", "(vanished(WILL), 'will' in os.listdir(D))[1]", False),
-    Row("who came back is another", "(lambda f: (write(VANISH, '0'), write(VANISH, '1'), os.read(f, 9)))(os.open(WILL, 0))", "ENODEV"),
+    Row(
+        "who came back is another",
+        "(lambda f: (write(VANISH, '0'), write(VANISH, '1'), os.read(f, 9)))(os.open(WILL, 0))",
+        "ENODEV",
+    ),
     Row("a new device is there at once", "(vanished(WILL), write(VANISH, '1'), read(WILL))[2]", "will\n"),
     Row("inotify tells the writer's doing", "inotify()", ["OPEN", "MODIFY", "CLOSE_WRITE"]),
 ]
@@ -261,7 +269,9 @@ def test_unprivileged_user(node: dict[str, int]) -> None:
 
 def _real_link() -> str | None:
     blocks = Path("/sys/block")
-    return next((str(path) for path in sorted(blocks.iterdir()) if path.is_symlink()), None) if blocks.is_dir() else None
+    return (
+        next((str(path) for path in sorted(blocks.iterdir()) if path.is_symlink()), None) if blocks.is_dir() else None
+    )
 
 
 def test_the_real_sysfs_answers_the_same() -> None:

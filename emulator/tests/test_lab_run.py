@@ -54,9 +54,7 @@ class Labs:
         )
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self.argv(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
-        )
+        return subprocess.Popen(self.argv(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment)
 
     def define(self, name: str, host: str = "lpar1") -> str:
         path = self._directory / f"{name}.yml"
@@ -134,7 +132,9 @@ def test_a_signal_reaches_the_command(one: Labs) -> None:
 
 
 def test_block_input_and_output_pass_through_the_disk(one: Labs) -> None:
-    script = "head -c 40960 /dev/urandom > /tmp/x; dd if=/tmp/x of=/dev/dasda1 bs=4096 seek=5 conv=fsync,notrunc status=none"
+    script = (
+        "head -c 40960 /dev/urandom > /tmp/x; dd if=/tmp/x of=/dev/dasda1 bs=4096 seek=5 conv=fsync,notrunc status=none"
+    )
     script += "; dd if=/dev/dasda1 bs=4096 skip=5 count=10 status=none | cmp - /tmp/x && echo same"
     assert one("exec", "lpar1", "--", "sh", "-c", script).stdout == "same\n"
 
@@ -312,7 +312,11 @@ def _listing(*paths: str) -> dict[str, tuple[int, int, int]]:
 
 def test_nothing_leaks(labs: Labs, tmp_path: Path) -> None:
     """A host's root does its worst: outside the lab's directory nothing changes, no module is loaded."""
-    places = [path for path in ("/etc", "/usr/sbin", "/usr/local", "/boot", "/lib/modules", "/home", "/srv", "/opt") if os.path.isdir(path)]
+    places = [
+        path
+        for path in ("/etc", "/usr/sbin", "/usr/local", "/boot", "/lib/modules", "/home", "/srv", "/opt")
+        if os.path.isdir(path)
+    ]
     watched = tmp_path / "watched"
     watched.mkdir(mode=0o777)
     sleeper = subprocess.Popen(["sleep", "60"])
@@ -360,7 +364,12 @@ def test_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> None:
     definition = home / "plain.yml"
     definition.write_text(LAB.format(name="plain", host="lpar5"))
     os.chown(home, 65534, 65534)
-    environment = {"CCWEMU_HOME": str(home / "labs"), "PYTHONPATH": SOURCES, "PATH": os.environ["PATH"], "HOME": str(home)}
+    environment = {
+        "CCWEMU_HOME": str(home / "labs"),
+        "PYTHONPATH": SOURCES,
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+    }
     prefix = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "ccwemu"]
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -24,11 +24,17 @@ WRONG = [
     ("lab: one\nhosts: [a]\n", "2: hosts: found a list; expected a mapping (key: value)"),
     ("lab: one\nhosts: {}\n", "2: hosts: found no host; expected at least one"),
     ("lab: one\nhosts: {a: {}}\nhost: b\n", "3: host: unknown key; expected 'hosts', perhaps?"),
-    (HEAD + "    kernel: six\n", "4: hosts.lpar1.kernel: found 'six'; expected a kernel release such as 6.1.0-29-s390x"),
+    (
+        HEAD + "    kernel: six\n",
+        "4: hosts.lpar1.kernel: found 'six'; expected a kernel release such as 6.1.0-29-s390x",
+    ),
     (HEAD + "    kernel:\n", "4: hosts.lpar1.kernel: found nothing; expected a kernel release"),
     (HEAD + "    kernel: 6.1\n    kernel: 6.8\n", "5: hosts.lpar1.kernel: this key stands here twice"),
     (HEAD + "    chpids: {zz: }\n", "4: hosts.lpar1.chpids.zz: found 'zz'; expected a hexadecimal number from 0 to ff"),
-    (HEAD + "    devices:\n      - {}\n", "5: hosts.lpar1.devices[0]: found the keys none; expected exactly one of dasd"),
+    (
+        HEAD + "    devices:\n      - {}\n",
+        "5: hosts.lpar1.devices[0]: found the keys none; expected exactly one of dasd",
+    ),
     (
         HEAD + "    devices:\n      - {dasd: 7e52, chpids: [41]}\n",
         "5: hosts.lpar1.devices[0].dasd: found '7e52'; expected a bus id such as 0.0.7e52",
@@ -59,7 +65,10 @@ WRONG = [
         "5: hosts.lpar1.devices[0].kind: found 'disk'; expected net or blk",
     ),
     ("lab: one\nhosts: {a: {}}\nguests:\n  g: {host: b}\n", "4: guests.g.host: found 'b'; expected a"),
-    ("lab: one\nhosts: {a: {}}\nguests:\n  g: {host: a, kind: fast}\n", "4: guests.g.kind: found 'fast'; expected quick"),
+    (
+        "lab: one\nhosts: {a: {}}\nguests:\n  g: {host: a, kind: fast}\n",
+        "4: guests.g.kind: found 'fast'; expected quick",
+    ),
     ("lab: [\n", ": not YAML"),
     ("", "1: the file is empty; expected the keys lab and hosts"),
 ]

@@ -276,7 +276,14 @@ def _rows(lab: object) -> list[dict[str, object]]:
         condition = "running" if runs else "down" if lab.running else "dead"
         pid = node["pid"] if runs else None
         rows.append(
-            {"lab": lab.lab, "node": name, "role": node["role"], "host": node.get("host"), "state": condition, "pid": pid}
+            {
+                "lab": lab.lab,
+                "node": name,
+                "role": node["role"],
+                "host": node.get("host"),
+                "state": condition,
+                "pid": pid,
+            }
         )
     return rows
 

@@ -169,7 +169,22 @@ class TreeFace:
         seconds, rest = divmod(int(node.mtime * 1e9), 1_000_000_000)
         mode = node.type_bits | node.mode
         return wire.ATTR.pack(
-            inode, node.size, 0, seconds, seconds, seconds, rest, rest, rest, mode, self._links(node), node.uid, node.gid, 0, 4096, 0
+            inode,
+            node.size,
+            0,
+            seconds,
+            seconds,
+            seconds,
+            rest,
+            rest,
+            rest,
+            mode,
+            self._links(node),
+            node.uid,
+            node.gid,
+            0,
+            4096,
+            0,
         )
 
     def _links(self, node: Node) -> int:
@@ -190,7 +205,9 @@ class TreeFace:
         with self._guard:
             self._nodes[node.ino] = node
             self._lookups[node.ino] = self._lookups.get(node.ino, 0) + 1
-        return wire.ENTRY_OUT.pack(node.ino, 0, self._entry_valid(node), self._attr_valid(node), 0, 0) + self._attr(node)
+        return wire.ENTRY_OUT.pack(node.ino, 0, self._entry_valid(node), self._attr_valid(node), 0, 0) + self._attr(
+            node
+        )
 
     def _lookup(self, request: Request, body: memoryview) -> bytes:
         child = self._directory(request.nodeid).get(os.fsdecode(bytes(body[:-1])))

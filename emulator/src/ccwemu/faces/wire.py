@@ -141,7 +141,9 @@ class Session:
     data) hands the reading to another thread first, so that it never holds up the others.
     """
 
-    def __init__(self, fd: int, name: str, handlers: dict[Op, Handler], blocking: frozenset[Op], max_write: int) -> None:
+    def __init__(
+        self, fd: int, name: str, handlers: dict[Op, Handler], blocking: frozenset[Op], max_write: int
+    ) -> None:
         self.fd = fd
         self.name = name
         self._handlers = dict(handlers)

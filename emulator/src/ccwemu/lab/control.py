@@ -32,7 +32,9 @@ def up(lab: str, definition: str, report: Report) -> None:
     found = state.read(lab)
     directory = state.lab_directory(lab)
     if found is not None and found.running:
-        raise ControlError(f"lab {lab}: is running already (process {found.daemon_pid}); end it with: ccwemu down {lab}")
+        raise ControlError(
+            f"lab {lab}: is running already (process {found.daemon_pid}); end it with: ccwemu down {lab}"
+        )
     if found is not None:
         raise ControlError(
             f"lab {lab}: is dead: its process {found.daemon_pid} is gone, its files are left in {directory}; "

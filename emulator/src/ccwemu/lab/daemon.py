@@ -81,9 +81,7 @@ class Daemon:
             own = os.getpid()
             started = state.start_time(own)
             assert started is not None
-            state.write(
-                self._directory, state.LabState(self._spec.name, own, started, self._spec.file, self._nodes())
-            )
+            state.write(self._directory, state.LabState(self._spec.name, own, started, self._spec.file, self._nodes()))
 
     def _nodes(self) -> dict[str, dict[str, Any]]:
         nodes = {

@@ -8,6 +8,7 @@ machine, a quick guest's too; ``host_operations`` what only a host does.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -41,9 +42,7 @@ def _word(message: Message, key: str) -> str:
     return word
 
 
-def node_operations(
-    machine: Any, reboot: Callable[[], None], poweroff: Callable[[], None]
-) -> dict[str, Operation]:
+def node_operations(machine: Any, reboot: Callable[[], None], poweroff: Callable[[], None]) -> dict[str, Operation]:
     """``machine`` is a :class:`ccwemu.machine.host.Machine`; the call-backs return before they have done it."""
 
     def modprobe(peer: Peer, message: Message) -> Message:
@@ -88,10 +87,8 @@ def host_operations(machine: Any, spec: MachineSpec, guest_up: GuestUp) -> dict[
         if not isinstance(sch.device, DasdSpec) or not sch.device.image:
             raise Refusal("ENODEV", f"subchannel {sch.busid}: no device with a disk image answers there")
         image = _open_image(sch.device)
-        try:
-            peer.send(_identity(sch, sch.device), image)
-        finally:
-            os.close(image)
+        peer.at_end(lambda: _take_back(image))
+        peer.send(_identity(sch, sch.device), image)
         handle.on_request(lambda: peer.send({"event": "request"}))
         handle.on_paths(lambda pam: peer.send({"event": "paths", "pam": pam}))
 
@@ -117,6 +114,12 @@ def _open_image(dasd: DasdSpec) -> int:
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "EIO")
         raise Refusal(name, f"disk image {dasd.image}: {error.strerror}") from None
+
+
+def _take_back(image: int) -> None:
+    """End the guest's lock on an image: its descriptor is the same open file as ours, whoever forgot to close it."""
+    fcntl.flock(image, fcntl.LOCK_UN)
+    os.close(image)
 
 
 def _identity(sch: SubchannelSpec, dasd: DasdSpec) -> Message:

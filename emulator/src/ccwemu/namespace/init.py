@@ -24,11 +24,12 @@ from typing import Any, NoReturn
 
 from ccwemu.namespace import unshare as sys_
 
-NODE_NAMESPACES = (
-    sys_.CLONE_NEWNS | sys_.CLONE_NEWPID | sys_.CLONE_NEWNET | sys_.CLONE_NEWUTS | sys_.CLONE_NEWIPC
-)
+NODE_NAMESPACES = sys_.CLONE_NEWNS | sys_.CLONE_NEWPID | sys_.CLONE_NEWNET | sys_.CLONE_NEWUTS | sys_.CLONE_NEWIPC
 PROC_DIR = "run/ccwemu/proc"
 """Where the real procfs of the node lies, relative to its root."""
+
+SYS_DIR = "run/ccwemu/sys"
+"""Where a sysfs lies that nothing covers."""
 
 _OLD, _NEW = "/old", "/new"
 _QUIET = sys_.MS_NOSUID | sys_.MS_NODEV | sys_.MS_NOEXEC
@@ -103,9 +104,7 @@ def _first_step(link: Link, spec: dict[str, Any]) -> int | None:
     sys_.bind(_OLD + spec["root"], _NEW, read_only=False)
     shown_as = user_namespace if spec["shifted"] else None
     for source, target, read_only in spec["binds"]:
-        sys_.bind(
-            _OLD + source, _NEW + target, read_only=read_only, user_namespace=shown_as if read_only else None
-        )
+        sys_.bind(_OLD + source, _NEW + target, read_only=read_only, user_namespace=shown_as if read_only else None)
     return user_namespace
 
 
@@ -184,9 +183,13 @@ def _second_step(link: Link, spec: dict[str, Any]) -> None:
 
 
 def _mount_sysfs() -> None:
-    """A sysfs line must be in /proc/mounts: chccwdev looks for it. The face lies over it."""
+    """A sysfs line must be in /proc/mounts: chccwdev looks for it, in the first one. The face lies over it.
+
+    A second one stays uncovered at a hidden place: without it a guest inside could mount none (mount_too_revealing).
+    """
     try:
         sys_.mount("sysfs", "sys", "sysfs", _QUIET | sys_.MS_RDONLY)
+        sys_.mount("sysfs", SYS_DIR, "sysfs", _QUIET | sys_.MS_RDONLY)
     except PermissionError:  # where part of the machine's own /sys is covered, as in a container
         sys_.mount(_OLD + "/sys", "sys", None, sys_.MS_BIND | sys_.MS_REC)
 

@@ -7,6 +7,7 @@ describe the programs which are bound (the linker's, alternatives, certificates,
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -85,7 +86,8 @@ def prepare(base: str, *, hostname: str, owner: int) -> tuple[str, list[Bind]]:
         path = os.path.join(root, name)
         os.makedirs(path, exist_ok=True)
         os.chmod(path, mode)
-    os.makedirs(root + RUN_DIR + "/proc", exist_ok=True)
+    for hidden in ("/proc", "/sys"):
+        os.makedirs(root + RUN_DIR + hidden, exist_ok=True)
     if first:
         _write_etc(root, hostname)
         for link, target in (("var/run", "/run"), ("var/lock", "/run/lock")):
@@ -97,7 +99,7 @@ def prepare(base: str, *, hostname: str, owner: int) -> tuple[str, list[Bind]]:
     if first:
         give(root, owner)
     else:
-        for name in ("", "run", "tmp", "run/lock", "run/ccwemu", "run/ccwemu/proc"):
+        for name in ("", "run", "tmp", "run/lock", "run/ccwemu", "run/ccwemu/proc", "run/ccwemu/sys"):
             _give_one(os.path.join(root, name), owner)
     return root, binds
 
@@ -220,6 +222,9 @@ def python_paths() -> list[str]:
     """What the running Python and this package need and /usr does not have."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(tools.__file__)))
     wanted = [sys.base_prefix, sys.prefix, os.path.dirname(package)]
+    core = importlib.util.find_spec("ccwemu._core")
+    if core is not None and core.origin is not None:  # built in place it is a link to where it was built
+        wanted.append(os.path.dirname(os.path.realpath(core.origin)))
     return list(_outermost(os.path.abspath(path) for path in wanted))
 
 
@@ -254,9 +259,7 @@ def _launcher(name: str, sources: str) -> str:
         run = f"from ccwemu.namespace import power\n\nsys.exit(power.main([{name!r}, *sys.argv[1:]]))\n"
     else:
         run = f"from ccwemu import tools\n\nsys.exit(tools.run({name!r}, sys.argv[1:]))\n"
-    return (
-        f"{head}# ccwemu: the emulated command {name}\nimport sys\n\nsys.path.insert(0, {sources!r})\n{run}"
-    )
+    return f"{head}# ccwemu: the emulated command {name}\nimport sys\n\nsys.path.insert(0, {sources!r})\n{run}"
 
 
 def _make_mount_point(source: str, target: str) -> None:

@@ -99,9 +99,7 @@ def bind(source: str, target: str, *, read_only: bool, user_namespace: int | Non
     (an id-mapped mount: Linux 5.12; not every file system). Where it cannot they show as the unmapped user.
     """
     tree = _check(
-        _libc.syscall(
-            _SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(source), _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
-        ),
+        _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(source), _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC),
         "open_tree",
         source,
     )
@@ -111,9 +109,7 @@ def bind(source: str, target: str, *, read_only: bool, user_namespace: int | Non
         if user_namespace is not None:
             _try_idmap(tree, user_namespace)
         _check(
-            _libc.syscall(
-                _SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH
-            ),
+            _libc.syscall(_SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH),
             "move_mount",
             source,
             "to",

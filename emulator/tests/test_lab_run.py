@@ -50,7 +50,13 @@ class Labs:
 
     def __call__(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.argv(*words), input=stdin, capture_output=True, text=True, env=self._environment, timeout=60
+            self.argv(*words),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=self._environment,
+            timeout=60,
+            check=False,
         )
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
@@ -95,11 +101,11 @@ EXEC = [
     ("libudev's switch", ["printenv", "SYSTEMD_DEVICE_VERIFY_SYSFS"], "", (0, "0\n", "")),
     ("the mounted disk", ["cat", "/srv/data/note"], "", (0, "in use", "")),
     ("its mount", ["grep", "-c", "^/dev/dasdb1 /srv/data", "/proc/mounts"], "", (0, "1\n", "")),
-    ("a sysfs line for chccwdev", ["grep", "-m1", "-o", "^sysfs /sys sysfs", "/proc/mounts"], "", (0, "sysfs /sys sysfs\n", "")),
+    ("the first sysfs line", ["sh", "-c", "grep -m1 sysfs /proc/mounts | cut -c1-16"], "", (0, "sysfs /sys sysfs\n", "")),
     ("the kernel's release", ["cat", "/proc/sys/kernel/osrelease"], "", (0, "6.1.0-29-s390x\n", "")),
-    ("/proc/self is the caller", ["sh", "-c", "test $(readlink -f /proc/self/exe) = $(command -v readlink)"], "", (0, "", "")),
+    ("/proc/self is the caller", ["readlink", "-f", "/proc/self/exe"], "", (0, "/usr/bin/readlink\n", "")),
     ("processes of its own", ["sh", "-c", "ps -e -o pid= | sort -n | head -1 | tr -d ' '"], "", (0, "1\n", "")),
-    ("standard devices", ["bash", "-c", "echo a >/dev/null; cat <(echo b); head -c1 /dev/zero | wc -c"], "", (0, "b\n1\n", "")),
+    ("standard devices", ["bash", "-c", "echo a >/dev/null; cat <(echo b) </dev/zero"], "", (0, "b\n", "")),
     ("standard output by name", ["sh", "-c", "echo c > /dev/stdout"], "", (0, "c\n", "")),
     ("a terminal of its own", ["script", "-qec", "tty", "/dev/null"], "", (0, "/dev/pts/0\n", "")),
     ("a disk's size", ["stat", "-c", "%s", "/dev/dasda"], "", (0, f"{3 * 15 * 12 * 4096}\n", "")),
@@ -213,7 +219,7 @@ def test_power_off_and_on(one: Labs) -> None:
 
 WRONG = [
     ([], 2, "ccwemu: expected a command: exec, shell, up, ps, reboot, down, validate, disk\n"),
-    (["start"], 2, "ccwemu: unknown command 'start'; it is one of: exec, shell, up, ps, reboot, down, validate, disk\n"),
+    (["go"], 2, "ccwemu: unknown command 'go'; it is one of: exec, shell, up, ps, reboot, down, validate, disk\n"),
     (["exec"], 2, "ccwemu: exec: expected the name of a node\n"),
     (["exec", "lpar1"], 2, "ccwemu: exec: expected a command to run on lpar1: ccwemu exec lpar1 -- COMMAND\n"),
     (["exec", "-x", "lpar1"], 2, "ccwemu: exec: unknown option '-x'\n"),
@@ -373,7 +379,9 @@ def test_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> None:
     prefix = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "ccwemu"]
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*prefix, *words], env=environment, cwd="/", capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [*prefix, *words], env=environment, cwd="/", capture_output=True, text=True, timeout=60, check=False
+        )
 
     try:
         up = run("up", str(definition))

@@ -258,8 +258,8 @@ def _ps(command: str, rest: list[str]) -> int:
 
         print(json.dumps(rows, indent=1))
         return 0
-    table = [("LAB", "NODE", "ROLE", "HOST", "STATE", "PID")]
-    table += [tuple(str(row[key] or "-") for key in ("lab", "node", "role", "host", "state", "pid")) for row in rows]
+    table = [["LAB", "NODE", "ROLE", "HOST", "STATE", "PID"]]
+    table += [[str(row[key] or "-") for key in ("lab", "node", "role", "host", "state", "pid")] for row in rows]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for line in table:
         print("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())

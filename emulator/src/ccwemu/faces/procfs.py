@@ -38,8 +38,7 @@ class Merged(Directory):
         names = {node.name for node in own}
         if not self._path:
             names |= FOREIGN
-        real = [self._link(name) for name in self._real_names() if name not in names]
-        return iter(own + real)
+        return iter(own + [self._link(name) for name in self._real_names() if name not in names])
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.get(name) is not None
@@ -80,7 +79,7 @@ class Merged(Directory):
             self._children[own.name] = shown
         return shown
 
-    def _link(self, name: str) -> Link:
+    def _link(self, name: str) -> Node:
         known = self._children.get(name)
         if not isinstance(known, Link):
             known = Link(name, f"{HIDDEN}/{self._join(name)}")

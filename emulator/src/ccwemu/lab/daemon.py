@@ -6,6 +6,7 @@ Started by :func:`ccwemu.lab.control.up`; tells it over a pipe, one JSON object 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -67,10 +68,8 @@ class Daemon:
                 log.exception("stopping host %s", host.spec.name)
         with self._guard:
             for name in ("state.json", "control.sock"):
-                try:
+                with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(self._directory, name))
-                except FileNotFoundError:
-                    pass
 
     # -- state ------------------------------------------------------------------------------------------------------
 

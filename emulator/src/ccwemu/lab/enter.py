@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -80,15 +81,13 @@ def _wait_as(child: int) -> NoReturn:
             _forward(child, signal.SIGCONT)
             continue
         if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            if number != signal.SIGKILL:
-                signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            cause = os.WTERMSIG(status)
+            if cause != signal.SIGKILL:
+                signal.signal(cause, signal.SIG_DFL)
+            os.kill(os.getpid(), cause)
         os._exit(os.waitstatus_to_exitcode(status))
 
 
 def _forward(child: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(child, number)
-    except ProcessLookupError:
-        pass

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 
@@ -87,12 +87,13 @@ class Fields:
     def __getitem__(self, key: str) -> Value:
         return self._entries[key]
 
-    def take(self, key: str, convert: Convert[T], default: T = _REQUIRED) -> T:
+    def take(self, key: str, convert: Convert[T], default: Any = _REQUIRED) -> T:
+        """The converted value; the default where the key is not there. Without a default it must be."""
         entry = self._entries.get(key)
         if entry is None:
             if default is _REQUIRED:
                 raise self.value.error("nothing found", f"the key {key!r}")
-            return default
+            return cast(T, default)
         return convert(entry)
 
 

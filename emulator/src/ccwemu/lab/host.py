@@ -65,8 +65,9 @@ class Host:
         for sch in spec.subchannels:
             if isinstance(sch.device, DasdSpec) and sch.device.image:
                 device = dataclasses.replace(sch.device, image=self._image(sch.device.image))
-                sch = dataclasses.replace(sch, device=device)
-            subchannels.append(sch)
+                subchannels.append(dataclasses.replace(sch, device=device))
+            else:
+                subchannels.append(sch)
         return dataclasses.replace(spec, subchannels=tuple(subchannels))
 
     def make_disks(self, report: Report) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import logging
@@ -88,10 +89,8 @@ class Peer:
 
     def cut(self) -> None:
         """End the connection from another thread; its own thread then closes it."""
-        try:
+        with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
 
 Operation = Callable[[Peer, Message], "Message | None"]
@@ -111,10 +110,8 @@ class Server:
         threading.Thread(target=self._accept, name=f"socket {os.path.basename(path)}", daemon=True).start()
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self._listener.close()
         with self._guard:
             peers = list(self._peers)
@@ -170,10 +167,8 @@ def _listen(path: str, owner: int | None) -> socket.socket:
     directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        except FileNotFoundError:
-            pass
         listener.bind(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
         os.chmod(path, 0o666 if owner is not None else 0o600)
         if owner is not None and os.geteuid() == 0:

@@ -10,7 +10,7 @@ from ccwemu.machine.spec import MachineSpec
 
 @dataclass(frozen=True)
 class DiskSpec:
-    """A disk image that the lab makes when it is not there. ``layout``: cdl (formatted, one partition) or unformatted."""
+    """A disk image; ``layout``: cdl (formatted, one partition) or unformatted."""
 
     device: str
     image: str

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -89,10 +90,8 @@ class Namespace:
         if self.pidfd < 0:
             return
         self.connection.close()
-        try:
+        with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.wait()
         os.close(self.pidfd)
         self.pidfd = -1

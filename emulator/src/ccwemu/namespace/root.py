@@ -21,14 +21,14 @@ from ccwemu.namespace.launch import Bind
 RUN_DIR = "/run/ccwemu"
 LAUNCHERS_AT = "/usr/local/sbin"
 
-_DIRECTORIES = {
-    "boot": 0o755, "dev": 0o755, "etc": 0o755, "home": 0o755, "media": 0o755, "mnt": 0o755, "opt": 0o755,
-    "proc": 0o555, "root": 0o700, "run": 0o755, "run/lock": 0o1777, "srv": 0o755, "sys": 0o555, "tmp": 0o1777,
-    "usr": 0o755, "var": 0o755, "var/cache": 0o755, "var/lib": 0o755, "var/local": 0o755, "var/log": 0o755,
-    "var/mail": 0o755, "var/opt": 0o755, "var/spool": 0o755, "var/tmp": 0o1777,
-    "etc/driverctl.d": 0o755, "etc/mdevctl.d/scripts.d/callouts": 0o755, "etc/mdevctl.d/scripts.d/notifiers": 0o755,
-    "etc/modprobe.d": 0o755, "etc/modules-load.d": 0o755, "etc/udev": 0o755, "etc/udev/rules.d": 0o755, "etc/default": 0o755, "etc/sysctl.d": 0o755,
-}  # fmt: skip
+_DIRECTORIES = (
+    "boot", "dev", "etc", "etc/default", "etc/driverctl.d", "etc/mdevctl.d/scripts.d/callouts",
+    "etc/mdevctl.d/scripts.d/notifiers", "etc/modprobe.d", "etc/modules-load.d", "etc/sysctl.d", "etc/udev/rules.d",
+    "home", "media", "mnt", "opt", "proc", "root", "run/ccwemu/proc", "run/ccwemu/sys", "run/lock", "srv", "sys",
+    "tmp", "usr", "var/cache", "var/lib", "var/local", "var/log", "var/mail", "var/opt", "var/spool", "var/tmp",
+)  # fmt: skip
+_MODES = {"proc": 0o555, "root": 0o700, "run/lock": 0o1777, "sys": 0o555, "tmp": 0o1777, "var/tmp": 0o1777}
+"""Of those that have another than 0755."""
 
 _COPIED = (
     "alternatives", "bash.bashrc", "ca-certificates.conf", "debian_version", "environment", "host.conf", "inputrc",
@@ -82,12 +82,18 @@ def prepare(base: str, *, hostname: str, owner: int) -> tuple[str, list[Bind]]:
     first = not os.path.exists(os.path.join(root, "etc/machine-id"))
     for volatile in ("run", "tmp"):
         _empty(os.path.join(root, volatile))
-    for name, mode in _DIRECTORIES.items():
-        path = os.path.join(root, name)
-        os.makedirs(path, exist_ok=True)
-        os.chmod(path, mode)
-    for hidden in ("/proc", "/sys"):
-        os.makedirs(root + RUN_DIR + hidden, exist_ok=True)
+    old_umask = os.umask(0o022)
+    try:
+        return _prepare(base, root, hostname, owner, first=first)
+    finally:
+        os.umask(old_umask)
+
+
+def _prepare(base: str, root: str, hostname: str, owner: int, *, first: bool) -> tuple[str, list[Bind]]:
+    for name in _DIRECTORIES:
+        os.makedirs(os.path.join(root, name), exist_ok=True)
+    for name, mode in _MODES.items():
+        os.chmod(os.path.join(root, name), mode)
     if first:
         _write_etc(root, hostname)
         for link, target in (("var/run", "/run"), ("var/lock", "/run/lock")):

@@ -59,8 +59,14 @@ def run(module: AnsibleModule, work: Callable[[Host], dict[str, Any]]) -> None:
     module.exit_json(**result)
 
 
+def _write(action: dict[str, str]) -> str:
+    """The write behind a step, where it is one to the kernel."""
+    kernel = action["path"].startswith(("/sys/bus/", "/sys/devices/", "/proc/"))
+    return f": {action['value']!r} > {action['path']}" if kernel else ""
+
+
 def diff(before: str, after: str, header: str, actions: list[dict[str, str]]) -> list[dict[str, str]]:
     """What changes and, before it, the steps: what is written where."""
     states = {"before": before, "after": after, "before_header": header, "after_header": header}
-    lines = [f"  {one['description']}: {one['value']!r} > {one['path']}\n" for one in actions]
+    lines = [f"  {one['description']}{_write(one)}\n" for one in actions]
     return [{"prepared": "steps:\n" + "".join(lines)}, states] if lines else [states]

@@ -38,7 +38,7 @@ class Refusal:
     next_step: str
 
     def __str__(self) -> str:
-        return f"{self.device}: {self.found} [{self.id}]. {self.next_step}"
+        return f"{self.device}: {self.found} [{self.id}]. {self.next_step}."
 
 
 class Refused(Exception):
@@ -242,6 +242,7 @@ ROWS: tuple[Row, ...] = (
             "hypervisor"
         ),
         _say("Pass the disk or network that lies behind it to the guest as virtio"),
+        final=True,
     ),
     Row(
         "qdio",
@@ -250,6 +251,7 @@ ROWS: tuple[Row, ...] = (
             f"it is a QDIO device (control unit {case.ccw.cutype if case.ccw else ''}); vfio_ccw does not support QDIO"
         ),
         _say("Use virtio-net for an OSA or HiperSockets device, and virtio-scsi for FCP"),
+        final=True,
     ),
     Row(
         "mounted",

@@ -1,0 +1,262 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every refusal: the state that leads to it, what it says, and that nothing is written."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+import pytest
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import LIST_REFUSALS, ROWS, Refused
+from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import DASD
+
+UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
+OTHER_UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb921"
+DISK = {"device": "0.0.7e52"}
+MOUNTS = "22 1 0:20 / / rw - overlay overlay rw\n"
+
+
+def pass_to(kernel, guest="linux01", uuid=UUID):
+    converge(kernel.host(), [{**DISK, "uuid": uuid, "guest": guest}], check_mode=False)
+
+
+def passed_and_in_use(kernel):
+    pass_to(kernel)
+    kernel.busy.add("/dev/vfio/0")
+
+
+def mount(kernel, line):
+    kernel.put("proc/self/mountinfo", MOUNTS + line + "\n")
+
+
+def mounted_elsewhere(kernel):
+    """In the mount namespace of another process only, as a container's volume is."""
+    kernel.put("proc/900/comm", "crun\n")
+    (kernel.root / "proc/900/ns").mkdir()
+    (kernel.root / "proc/900/ns/mnt").symlink_to("mnt:[4026532900]")
+    kernel.put("proc/900/mountinfo", "99 1 94:1 / /volume rw - ext4 /dev/dasda1 rw\n")
+
+
+def by_path(kernel):
+    kernel.link("dev/disk/by-path/ccw-0.0.7e52-part1", "dev/dasda1")
+    mount(kernel, "70 22 0:60 / /mnt rw - tmpfs /dev/disk/by-path/ccw-0.0.7e52-part1 rw")
+
+
+def holder(kernel, name, kind="", title=""):
+    (kernel.root / f"sys/block/dasda/dasda1/holders/{name}").mkdir()
+    if kind:
+        kernel.put(f"sys/block/{name}/dm/uuid", f"{kind}-abc\n")
+        kernel.put(f"sys/block/{name}/dm/name", f"{title}\n")
+
+
+def without_driver(kernel):
+    kernel._rmtree(kernel.root / "sys/bus/css/drivers/vfio_ccw")
+    kernel.put("proc/modules", "")
+
+
+def kernel_without_option(kernel):
+    without_driver(kernel)
+    kernel.add_config(CONFIG_S390_CCW_IOMMU="y", CONFIG_VFIO="m", CONFIG_VFIO_MDEV="m", CONFIG_VFIO_CCW="n")
+
+
+def kernel_without_module(kernel):
+    without_driver(kernel)
+    kernel.add_module_tree("vfio", "mdev", "vfio_iommu_type1")
+
+
+def no_permission(kernel):
+    host = kernel.host()
+    host.permitted = False
+    return host
+
+
+def taken_uuid(kernel):
+    converge(kernel.host(), [{"device": "0.0.7e54", "uuid": UUID}], check_mode=False)
+
+
+def foreign_mdev(kernel):
+    """Made by hand: not in the journal."""
+    pass_to(kernel, uuid=OTHER_UUID)
+    kernel.put("var/lib/vfio_ccw/journal.json", json.dumps({"format": 1, "devices": {}}))
+
+
+def foreign_driver(kernel):
+    link = kernel.root / "sys/devices/css0/0.0.16ca/driver"
+    link.unlink()
+    kernel.link("sys/devices/css0/0.0.16ca/driver", "sys/bus/css/drivers/chsc_subchannel")
+
+
+def attribute(name, value):
+    return lambda kernel: kernel.put(f"sys/devices/css0/0.0.16ca/0.0.7e52/{name}", value + "\n")
+
+
+def ignored(kernel):
+    kernel.put("proc/cio_ignore", "0.0.8fff-0.0.9001\n0.0.a123\n")
+
+
+def no_channels(kernel):
+    kernel._rmtree(kernel.root / "sys/bus/css/devices")
+
+
+# id, what the host is like, what is asked for, what the message has to say
+CASES = [
+    ("no-channels", no_channels, DISK, "/sys/bus/css"),
+    ("no-permission", no_permission, DISK, "become"),
+    ("no-permission", no_permission, {**DISK, "state": "absent"}, "become"),
+    ("ignored", ignored, {"device": "0.0.9000"}, "cio_ignore -r 0.0.9000"),
+    ("not-io-subchannel", None, {"device": "0.0.2000"}, "chsc"),
+    ("not-found", None, {"device": "0.0.ffff"}, "lscss"),
+    ("not-found", None, {"device": "0.0.16ca"}, "its device is 0.0.7e52"),
+    ("not-found", None, {"device": "0.0.ffff", "state": "absent"}, "lscss"),
+    ("no-vfio-ccw", kernel_without_option, DISK, "CONFIG_VFIO_CCW"),
+    ("no-vfio-ccw", kernel_without_module, DISK, "lacks vfio_ccw"),
+    ("virtio", None, {"device": "0.0.0001"}, "3832/02"),
+    ("qdio", None, {"device": "0.0.a000"}, "1731/01"),
+    ("mounted", None, {"device": "0.0.7e53"}, "mounted at /srv/data"),
+    ("mounted", mounted_elsewhere, DISK, "in the namespace of process 900"),
+    ("mounted", by_path, DISK, "mounted at /mnt"),
+    ("mounted", lambda k: mount(k, r"70 22 94:1 / /my\040data rw - ext4 /dev/root rw"), DISK, "mounted at /my data"),
+    ("mounted", lambda k: mount(k, "70 22 94:0 / /mnt rw - ext4 /dev/dasda rw"), DISK, "mounted at /mnt"),
+    ("swap", lambda k: k.put("proc/swaps", "Filename\tType\n/dev/dasda1 partition 1 0 -2\n"), DISK, "swapoff"),
+    ("holder", lambda k: holder(k, "dm-0", "LVM", "vg0-root"), DISK, "logical volume vg0-root"),
+    ("holder", lambda k: holder(k, "dm-1", "CRYPT", "secret"), DISK, "encrypted volume secret"),
+    ("holder", lambda k: holder(k, "md0"), DISK, "RAID array md0"),
+    ("holder", lambda k: k.put("sys/block/loop0/loop/backing_file", "/dev/dasda1\n"), DISK, "loop device loop0"),
+    ("holder", lambda k: k.put("sys/fs/btrfs/b5ed/devices/dasda1/size", "1\n"), DISK, "btrfs"),
+    ("opened", lambda k: k.open_by(77, "fdasd", "/dev/dasda"), DISK, "process 77 (fdasd)"),
+    ("alias", attribute("alias", "1"), DISK, "base device"),
+    ("unavailable", attribute("availability", "boxed"), DISK, "boxed"),
+    ("unavailable", attribute("availability", "no path"), DISK, "no path"),
+    ("boot-device", lambda k: k.put("sys/firmware/ipl/device", "0.0.7e52\n"), DISK, "IPL"),
+    ("boot-device", lambda k: k.put("sys/firmware/dump/ccw/device", "0.0.7e52\n"), DISK, "dump"),
+    ("foreign-driver", foreign_driver, {**DISK, "state": "absent"}, "chsc_subchannel"),
+    ("driver-override", lambda k: k.put("sys/devices/css0/0.0.16ca/driver_override", "none\n"), DISK, "unset-override"),
+    ("other-guest", pass_to, {**DISK, "uuid": UUID, "guest": "linux02"}, "passed to guest linux01"),
+    ("other-guest", pass_to, {**DISK, "guest": "linux02", "state": "absent"}, "passed to guest linux01"),
+    ("other-uuid", pass_to, {**DISK, "uuid": OTHER_UUID}, UUID),
+    ("other-uuid", foreign_mdev, {**DISK, "state": "absent"}, "not made here"),
+    ("other-uuid", pass_to, {**DISK, "uuid": OTHER_UUID, "state": "absent"}, UUID),
+    ("in-use", passed_and_in_use, {**DISK, "state": "absent"}, "/dev/vfio/0 is busy"),
+    ("uuid-taken", taken_uuid, {**DISK, "uuid": UUID}, "0.0.16cc"),
+    ("malformed", None, {"device": "7e52"}, "'7e52'"),
+    ("malformed", None, {"device": ""}, "0.S.DDDD"),
+    ("bad-uuid", None, {**DISK, "uuid": "nonsense"}, "'nonsense'"),
+    ("bad-devno", None, {**DISK, "devno": "1234"}, "'1234'"),
+    ("invisible-devno", None, {**DISK, "devno": "0.0.1234"}, "fe"),
+    ("bad-guest", None, {**DISK, "guest": "../etc/x"}, "'../etc/x'"),
+]
+
+
+@pytest.mark.parametrize(
+    "refusal, prepare, item, says", CASES, ids=[f"{case[0]}-{number}" for number, case in enumerate(CASES)]
+)
+def test_a_device_is_refused_with_its_reason_and_nothing_is_written(kernel, refusal, prepare, item, says):
+    host = (prepare(kernel) if prepare else None) or kernel.host()
+    with pytest.raises(Refused) as refused:
+        converge(host, [item], check_mode=False)
+    first = refused.value.refusals[0]
+    assert first.id == refusal
+    assert says in str(first)
+    assert str(item["device"]) in str(first)
+    assert first.next_step
+    assert (host.writes, host.saves) == ([], [])
+
+
+LISTS = [
+    ("duplicate-device", [DISK, {"device": "0.0.7E52"}]),
+    ("duplicate-uuid", [{**DISK, "uuid": UUID}, {"device": "0.0.7e54", "uuid": UUID.upper()}]),
+    (
+        "duplicate-devno",
+        [{**DISK, "guest": "a", "devno": "fe.0.1234"}, {"device": "0.0.7e54", "guest": "a", "devno": "FE.0.1234"}],
+    ),
+]
+
+
+@pytest.mark.parametrize("refusal, items", LISTS)
+def test_a_list_that_contradicts_itself_is_refused(kernel, refusal, items):
+    host = kernel.host()
+    with pytest.raises(Refused) as refused:
+        converge(host, items, check_mode=False)
+    assert [one.id for one in refused.value.refusals] == [refusal]
+    assert (host.writes, host.saves) == ([], [])
+
+
+def test_every_refusal_has_a_case():
+    assert {row.id for row in ROWS} | set(LIST_REFUSALS) == {case[0] for case in CASES} | {case[0] for case in LISTS}
+
+
+def test_all_devices_are_judged_before_the_first_write_and_all_refusals_listed(kernel):
+    host = kernel.host()
+    items = [DISK, {"device": "0.0.7e53"}, {"device": "0.0.ffff"}, {"device": "nonsense"}]
+    with pytest.raises(Refused) as refused:
+        converge(host, items, check_mode=False)
+    assert {(one.device, one.id) for one in refused.value.refusals} == {
+        ("0.0.7e53", "mounted"),
+        ("0.0.ffff", "not-found"),
+        ("'nonsense'", "malformed"),
+    }
+    assert (host.writes, host.saves) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "prepare, refusal",
+    [
+        (attribute("availability", "no path"), "unavailable"),
+        (lambda k: k.put("sys/firmware/ipl/device", "0.0.7e52"), "boot-device"),
+    ],
+)
+def test_a_refusal_that_may_be_overruled_is(kernel, prepare, refusal):
+    prepare(kernel)
+    assert converge(kernel.host(), [{**DISK, "force": [refusal]}], check_mode=False).changed
+
+
+def test_force_never_takes_a_disk_in_use(kernel):
+    with pytest.raises(Refused):
+        converge(kernel.host(), [{"device": "0.0.7e53", "force": [row.id for row in ROWS]}], check_mode=False)
+
+
+def test_udev_looking_at_a_disk_for_a_moment_is_no_use(kernel):
+    kernel.open_by(300, "(udev-worker)", "/dev/dasda")
+    assert converge(kernel.host(), [DISK], check_mode=True).changed
+
+
+def test_a_device_in_use_by_its_guest_is_as_wanted(kernel):
+    passed_and_in_use(kernel)
+    host = kernel.host()
+    assert not converge(host, [{**DISK, "uuid": UUID, "guest": "linux01"}], check_mode=False).changed
+    assert host.writes == []
+
+
+def test_a_check_takes_the_devices_of_a_guest_that_the_play_stops_as_free(kernel):
+    passed_and_in_use(kernel)
+    back = [{**DISK, "state": "absent"}]
+    assert converge(kernel.host(), back, check_mode=True, stopped_guests=["linux01"]).changed
+    with pytest.raises(Refused):
+        converge(kernel.host(), back, check_mode=True, stopped_guests=["linux02"])
+    with pytest.raises(Refused):
+        converge(kernel.host(), back, check_mode=False, stopped_guests=["linux01"])
+
+
+def test_a_disk_that_the_kernel_does_not_let_go_is_left_alone(kernel):
+    kernel.refuses_offline.add("0.0.7e52")
+    host = kernel.host()
+    with pytest.raises(Exception, match="EBUSY") as failure:
+        converge(host, [DISK], check_mode=False)
+    assert failure.value.cause.errno == errno.EBUSY
+    assert host.writes == [("/sys/bus/ccw/devices/0.0.7e52/online", "0")]
+
+
+def test_a_damaged_journal_is_an_error_not_a_guess(kernel):
+    kernel.put("var/lib/vfio_ccw/journal.json", "{")
+    with pytest.raises(Exception, match=r"journal\.json cannot be read"):
+        converge(kernel.host(), [DISK], check_mode=False)
+
+
+def test_a_tape_is_taken_as_a_disk_is(kernel):
+    kernel.add_subchannel(
+        "0.0.3000", "0.0.0181", **{**DASD, "cutype": "3490/10", "devtype": "3490/40", "driver": "tape_34xx"}
+    )
+    assert converge(kernel.host(), [{"device": "0.0.0181"}], check_mode=False).changed

@@ -260,7 +260,7 @@ static uint8_t operate(struct channel *channel)
 
 	if (status)
 		return status;
-	if (!run) {
+	if (!run || device_refuses(device, channel->command)) {
 		device->class->reject(device);
 		return UNIT_END | UNIT_CHECK;
 	}

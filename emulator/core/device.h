@@ -37,6 +37,17 @@ struct device {
 	uint8_t sense[DEVICE_SENSE_SIZE];
 	bool sense_pending;
 	uint8_t initiators;                            /* mask of the slots in use */
+	uint32_t refused[8];                           /* command codes that this unit does not know, though its class does */
 };
+
+static inline void device_refuse(struct device *device, uint8_t command)
+{
+	device->refused[command / 32] |= UINT32_C(1) << command % 32;
+}
+
+static inline bool device_refuses(const struct device *device, uint8_t command)
+{
+	return device->refused[command / 32] >> command % 32 & 1;
+}
 
 #endif

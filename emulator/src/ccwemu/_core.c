@@ -453,6 +453,20 @@ static PyObject *device_close(DeviceObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+static PyObject *device_reject(DeviceObject *self, PyObject *code)
+{
+	long command = PyLong_AsLong(code);
+
+	if (command == -1 && PyErr_Occurred())
+		return NULL;
+	if (command < 0 || command > UINT8_MAX) {
+		PyErr_Format(PyExc_ValueError, "command code %ld; 0 to 255 are possible", command);
+		return NULL;
+	}
+	device_refuse(&self->eckd.device, (uint8_t)command);
+	Py_RETURN_NONE;
+}
+
 static void device_dealloc(DeviceObject *self)
 {
 	let_go_of_image(self);
@@ -477,6 +491,7 @@ static PyObject *device_get_read_only(DeviceObject *self, void *unused)
 
 static PyMethodDef device_methods[] = {
 	{"close", FUNCTION(device_close), METH_NOARGS, NULL},
+	{"reject", FUNCTION(device_reject), METH_O, NULL},
 	{0},
 };
 
@@ -500,6 +515,16 @@ PyType_Spec device_spec = {
 };
 
 /* ---- Storage ---- */
+
+/* PyErr_Format knows no %llx. */
+static PyObject *raise_storage_error(unsigned long long start, const char *problem)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "storage at %llx: %s", start, problem);
+	PyErr_SetString(PyExc_ValueError, text);
+	return NULL;
+}
 
 static int storage_object_init(StorageObject *self, PyObject *args, PyObject *kwargs)
 {
@@ -558,9 +583,8 @@ static PyObject *storage_object_map(StorageObject *self, PyObject *args, PyObjec
 	release_buffer(view);
 	if (error == ENOMEM)
 		return PyErr_NoMemory();
-	PyErr_Format(PyExc_ValueError, error == EEXIST ? "storage at %llx: something is mapped there already"
-		     : "storage at %llx: an area must have a length and end below 2^64", start);
-	return NULL;
+	return raise_storage_error(start, error == EEXIST ? "something is mapped there already"
+				   : "an area must have a length and end below 2^64");
 }
 
 static PyObject *storage_object_unmap(StorageObject *self, PyObject *args)
@@ -574,10 +598,8 @@ static PyObject *storage_object_unmap(StorageObject *self, PyObject *args)
 	core_write_lock(&self->lock);
 	error = storage_unmap(&self->storage, start, size, &owner);
 	pthread_rwlock_unlock(&self->lock);
-	if (error) {
-		PyErr_Format(PyExc_ValueError, "storage at %llx: no area of %llu bytes is mapped there", start, size);
-		return NULL;
-	}
+	if (error)
+		return raise_storage_error(start, "no area of this size is mapped there");
 	release_buffer(owner);
 	Py_RETURN_NONE;
 }

@@ -176,7 +176,7 @@ def make_subchannel(spec: SubchannelSpec, device: channel.Device | None) -> chan
 
 def make_device(dasd: DasdSpec, image: channel.Image) -> channel.Device:
     """A disk of the core as a machine's description says."""
-    return channel.Device(
+    device = channel.Device(
         image,
         cu_model=dasd.cu_model,
         dev_model=dasd.dev_model,
@@ -185,3 +185,6 @@ def make_device(dasd: DasdSpec, image: channel.Image) -> channel.Device:
         unit_address=dasd.unit_address,
         read_only=dasd.read_only,
     )
+    for command in dasd.rejects:
+        device.reject(command)
+    return device

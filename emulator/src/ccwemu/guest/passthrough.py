@@ -21,6 +21,7 @@ from ccwemu.guest.hostcheck import HostDevice
 from ccwemu.guest.qemuopts import QemuError
 from ccwemu.guest.spec import dasd_of
 from ccwemu.guest.vfiochannel import VfioChannel
+from ccwemu.hostio import make_device
 from ccwemu.machine.ccwdriver import ChannelDevice
 from ccwemu.machine.dasd.program import AREA_SIZE
 from ccwemu.machine.spec import DasdSpec
@@ -104,15 +105,7 @@ class PassedThrough:
         dasd = dasd_of(self.description)
         if descriptors and isinstance(dasd, DasdSpec):
             self._image = channel.Image.open(descriptors[0], writable=not dasd.read_only)
-            core_device = channel.Device(
-                self._image,
-                cu_model=dasd.cu_model,
-                dev_model=dasd.dev_model,
-                serial=dasd.serial,
-                ssid=dasd.ssid,
-                unit_address=dasd.unit_address,
-                read_only=dasd.read_only,
-            )
+            core_device = make_device(dasd, self._image)
         for descriptor in descriptors[1:] if self._image else descriptors:
             os.close(descriptor)
         devno = str(self.description.get("devno", "0"))

@@ -35,8 +35,8 @@ kernel = pattern(r"\d+\.\d+\S*", "a kernel release such as 6.1.0-29-s390x")
 _PATHS = ("subchannel", "chpids", "pim", "pam", "pom")
 _DEVICE_KEYS = {
     "dasd": (
-        *_PATHS, "cylinders", "layout", "image", "online", "read_only", "mounted", "files", "cu_model", "dev_model",
-        "serial", "ssid", "unit_address",
+        *_PATHS, "cylinders", "layout", "image", "online", "read_only", "rejects", "mounted", "files",
+        "cu_model", "dev_model", "serial", "ssid", "unit_address",
     ),
     "virtio": (*_PATHS, "kind", "size", "mac", "image"),
     "other": (*_PATHS, "cu_type", "cu_model", "dev_type", "dev_model", "qdio"),
@@ -219,6 +219,7 @@ def _dasd(fields: Fields, host: str, number: str) -> tuple[DasdSpec, DiskSpec, M
         ssid=fields.take("ssid", integer(0, 0xFFFF, 16), int(number.split(".")[2][:2], 16)),
         unit_address=fields.take("unit_address", integer(0, 0xFF, 16), int(number[-2:], 16)),
         read_only=fields.take("read_only", boolean, False),
+        rejects=fields.take("rejects", listed(integer(0, 0xFF, 16)), ()),
         online=online,
     )
     layout = fields.take("layout", choice("cdl", "ldl", "unformatted"), "cdl")

@@ -56,6 +56,8 @@ class DasdSpec:
     """Storage subsystem id."""
     unit_address: int = 0x00
     read_only: bool = False
+    rejects: tuple[int, ...] = ()
+    """Command codes that the control unit answers with command reject: a unit without that function."""
     online: bool = False
     """Brought online at boot."""
     rejects: tuple[int, ...] = ()

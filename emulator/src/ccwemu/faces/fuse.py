@@ -199,7 +199,7 @@ class TreeFace:
 
     def _attr_valid(self, node: Node) -> int:
         """Seconds for which the kernel may believe mode, owner, size and times."""
-        return 0 if isinstance(node, DeviceFile) else FOREVER
+        return FOREVER if node.has_fixed_size else 0
 
     def _entry(self, node: Node) -> bytes:
         with self._guard:

@@ -18,7 +18,7 @@ def proc_file(
     name: str, show: Callable[[], str | bytes], store: Callable[[bytes], None] | None = None, mode: int = 0o444
 ) -> Attribute:
     """A file of /proc: its size is 0."""
-    return Attribute(name, mode, show, store, st_size=0)
+    return Attribute(name, mode, show, store, st_size=None)
 
 
 def install(

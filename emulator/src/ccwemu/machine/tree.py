@@ -24,6 +24,8 @@ class Node:
     """A node: name, permission bits, owner. ``alive`` turns false when it is removed from its tree."""
 
     type_bits = 0
+    has_fixed_size = True
+    """Whether ``size`` is the same at each look."""
 
     def __init__(self, name: str, mode: int) -> None:
         self.name = name
@@ -114,7 +116,9 @@ class Attribute(Node):
     """A file whose content is made at each read: a sysfs attribute, a proc file.
 
     ``show`` returns the content, ``store`` takes what one write() brought (at most a page, cut by the
-    face) and both raise OSError with the kernel's errno. ``st_size`` is 4096 in sysfs, 0 in proc.
+    face) and both raise OSError with the kernel's errno. ``st_size`` is 4096 in sysfs.
+    In a proc file it is None, the length of the content at that time: Linux says 0 there and refuses splice(2), which a
+    FUSE file cannot refuse, so that busybox's cat and Python's shutil would find a file of no bytes empty.
     """
 
     type_bits = 0o100000
@@ -125,16 +129,22 @@ class Attribute(Node):
         mode: int,
         show: Callable[[], str | bytes] | None = None,
         store: Callable[[bytes], None] | None = None,
-        st_size: int = PAGE_SIZE,
+        st_size: int | None = PAGE_SIZE,
     ) -> None:
         super().__init__(name, mode)
         self._show = show
         self._store = store
         self._st_size = st_size
+        self.has_fixed_size = st_size is not None
 
     @property
     def size(self) -> int:
-        return self._st_size
+        if self._st_size is not None:
+            return self._st_size
+        try:
+            return len(self.show())
+        except OSError:
+            return 0
 
     def show(self) -> bytes:
         """The content. Raises OSError: EIO where nothing can be read, or what the kernel's show returns."""
@@ -187,6 +197,7 @@ class DeviceFile(Node):
     """
 
     type_bits = 0o100000
+    has_fixed_size = False
 
     def __init__(
         self,

@@ -93,7 +93,9 @@ class Connection(ConnectionBase):
             raise AnsibleError(
                 f"command {self.get_option('nsenter')!r} not found on the controller; install util-linux"
             )
-        self._enter = [nsenter, "--target", str(node["pid"]), *NAMESPACES, "--preserve-credentials", "--wd=/", "--"]
+        # a node of an ordinary user maps one id, and there is nothing to change to
+        credentials = ["--preserve-credentials"] if node.get("id_count", 1) == 1 else []
+        self._enter = [nsenter, "--target", str(node["pid"]), *NAMESPACES, *credentials, "--wd=/", "--"]
         self._connected = True
         return self
 

@@ -45,7 +45,7 @@ def is_running(node):
     """
     try:
         with open(f"/proc/{int(node['pid'])}/stat", encoding="utf-8") as stat:
-            started = int(stat.read().rpartition(")")[2].split()[19])
+            fields = stat.read().rpartition(")")[2].split()
+        return fields[0] not in "ZX" and int(fields[19]) == node["start_time"]
     except (KeyError, OSError, TypeError, ValueError):
         return False
-    return node.get("start_time") in (None, started)

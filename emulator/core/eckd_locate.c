@@ -267,24 +267,32 @@ uint8_t eckd_search_id(struct device *device, struct channel *channel)
 	return search_ends(eckd, satisfied(channel->command, memcmp(eckd_count_field(eckd), argument, size)));
 }
 
-/* Compare the key of the record whose count field has just gone by, else of the next one. */
+/* To the key of the record whose count field has just gone by, else of the next record that has one. */
+static uint8_t next_key(struct eckd *eckd, bool multitrack)
+{
+	uint8_t status = 0;
+
+	if (eckd->chain.orientation != AT_COUNT)
+		status = eckd_next_record(eckd, multitrack, true);
+	while (!status && (!ckd_key_length(eckd_count_field(eckd)) || eckd->chain.record == CKD_FIRST_RECORD))
+		status = eckd_next_record(eckd, multitrack, true);
+	return status;
+}
+
 uint8_t eckd_search_key(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	uint8_t argument[255], status = 0;
+	uint8_t argument[255], status;
 	const uint8_t *count;
 	size_t size;
 
 	if (eckd->chain.in_domain)
 		return reject(eckd, MESSAGE_SEQUENCE);
-	if (eckd->chain.orientation != AT_COUNT)
-		status = eckd_next_record(eckd, channel->command & 0x80, true);
+	status = next_key(eckd, channel->command & 0x80);
 	if (status)
 		return status;
 	count = eckd_count_field(eckd);
 	eckd->chain.orientation = AT_KEY;
-	if (!ckd_key_length(count))
-		return search_ends(eckd, false);
 	size = channel_fetch(channel, argument, ckd_key_length(count));
 	if (channel_failed(channel))
 		return UNIT_END;

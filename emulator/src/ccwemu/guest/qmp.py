@@ -38,6 +38,8 @@ class Monitor:
         threading.Thread(target=self._accept, name="qmp", daemon=True).start()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._socket.close()
         with contextlib.suppress(OSError):
             os.unlink(self.path)

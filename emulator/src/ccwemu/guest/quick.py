@@ -22,9 +22,9 @@ from ccwemu.guest.plan import Plan
 from ccwemu.guest.qemuopts import QemuError
 from ccwemu.guest.service import Service
 from ccwemu.guest.spec import machine_spec, subchannel_ids
-from ccwemu.machine.css import CssDriver
 from ccwemu.machine.host import Machine
 from ccwemu.machine.spec import MachineSpec
+from ccwemu.machine.tree import Attribute
 from ccwemu.namespace import root as node_root
 from ccwemu.namespace.launch import Namespace, NamespaceError, NodeSpec, launch
 from ccwemu.namespace.unshare import become_subreaper, choose_id_map
@@ -153,8 +153,24 @@ class QuickGuest:
             self._service = Service(f"{root}{node_root.RUN_DIR}/host.sock", self._operations())
             self._faces = Faces(self._machine, self.name)
             self._node = launch(NodeSpec(self.name, root, binds), self._faces.serve, ids)
+            self._show_sysfs_mount(self._machine, self._node.pid)
         except (OSError, NamespaceError) as error:
             raise QemuError(f"guest {self.name}: {error}") from None
+
+    def _show_sysfs_mount(self, machine: Machine, pid: int) -> None:
+        """See that /proc/mounts has a line of type sysfs, which chccwdev looks for.
+
+        In a node within a node the kernel refuses a new sysfs mount, and a bind of the host's brings only what lies
+        over it.
+        """
+
+        def mounts() -> str:
+            with open(f"/proc/{pid}/mounts", encoding="utf-8", errors="replace") as file:
+                return file.read()
+
+        if not any(line.split()[2:3] == ["sysfs"] for line in mounts().splitlines()):
+            line = "sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\n"
+            machine.proc.add(Attribute("mounts", 0o444, lambda: line + mounts(), st_size=0))
 
     def _register(self) -> None:
         """Tell the host's lab that the guest is up, with a descriptor of its init: Ansible enters through that."""
@@ -188,12 +204,7 @@ class QuickGuest:
         busid = self._subchannel_of(device)
         machine = self._machine
         if machine is not None and busid is not None:
-            with machine.lock:
-                subchannel = machine.css.subchannels.get(busid)
-                if subchannel is not None:
-                    subchannel.pam = pam
-                    if isinstance(subchannel.driver, CssDriver):
-                        subchannel.driver.paths_changed(subchannel)
+            machine.set_paths(busid, pam)
 
     def _unplug(self, device: PassedThrough) -> None:
         """The host wants the device back: it leaves the guest as if it were pulled, then is closed."""
@@ -201,10 +212,7 @@ class QuickGuest:
         machine = self._machine
         if machine is not None and busid is not None:
             log.info("%s: the host asks for it: unplugged", device.number)
-            with machine.lock:
-                subchannel = machine.css.subchannels.get(busid)
-                if subchannel is not None:
-                    machine.css.schedule_unregister(subchannel)
+            machine.unplug(busid)
             machine.settle()
             self._io.devices.pop(busid, None)
         device.close()
@@ -269,7 +277,7 @@ class QuickGuest:
             faces.close()
         machine, self._machine = self._machine, None
         if machine is not None:
-            machine.halt()
+            machine.shutdown()
 
 
 def _write(path: str, text: str) -> None:

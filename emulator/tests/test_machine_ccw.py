@@ -11,7 +11,7 @@ import pytest
 from ccwemu.machine.access import find, names, read, readlink, write
 from ccwemu.machine.blacklist import Blacklist
 from ccwemu.machine.ccw import CcwBusDriver
-from ccwemu.machine.ccwdriver import CcwDevice
+from ccwemu.machine.ccwdriver import Ccw, CcwDevice, Ending
 from ccwemu.machine.host import Machine
 from ccwemu.machine.spec import ChpidSpec, DasdSpec, MachineSpec, OtherSpec, SpecError, SubchannelSpec, VirtioSpec
 
@@ -246,6 +246,71 @@ def test_no_path_to_set_online_over() -> None:
     machine.set_paths("0.0.0002", 0)
     assert refused(machine, f"{DEV}/online", "1") == errno.ENODEV
     assert machine.dmesg.lines()[-1].endswith("failed because it is not operational")
+
+
+class ReservedTape:
+    """A channel device that another system has reserved until it is taken from it."""
+
+    def __init__(self) -> None:
+        self.reserved = True
+        self.commands: list[int] = []
+
+    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
+        irb = bytearray(96)
+        irb[8] = 0x0C
+        command = program[0].command
+        self.commands.append(command)
+        if command == 0xE4:
+            return Ending(0, bytes(irb), (bytes.fromhex("ff348022348004"),))
+        if command == 0x34:
+            return Ending(0, bytes(irb), (bytes([0x20 if self.reserved else 0x80]) + bytes(11),))
+        if command == 0x14:
+            self.reserved = False
+        return Ending(0, bytes(irb), (None,))
+
+    def schib(self) -> bytes:
+        return bytes(52)
+
+
+class OneChannel:
+    def __init__(self, channel: ReservedTape) -> None:
+        self.channel = channel
+
+    def subchannel(self, busid: str) -> ReservedTape | None:
+        return self.channel if busid == "0.0.0002" else None
+
+    def release(self, busid: str) -> None: ...
+
+
+def test_a_device_that_is_reserved_elsewhere() -> None:
+    """Boxed: online is refused; force takes the device from who has it."""
+    channel = ReservedTape()
+    machine = Machine(spec(), OneChannel(channel), threaded=False)
+    machine.boot()
+    CcwBusDriver(machine.ccw_bus, Tape(), groups_paths=True).register()
+    assert refused(machine, f"{DEV}/online", "1") == errno.ENODEV
+    assert read(machine, f"{DEV}/availability") == "boxed\n"
+    write(machine, f"{DEV}/online", "force")
+    assert (read(machine, f"{DEV}/availability"), read(machine, f"{DEV}/online")) == ("good\n", "1\n")
+    assert channel.commands[-6:] == [0x14, 0x94, 0x34, 0x34, 0xAF, 0xAF]
+    write(machine, f"{DEV}/online", "0")
+    assert channel.commands[-2:] == [0xAF, 0xAF]  # out of the path group
+
+
+def test_standby() -> None:
+    """A CHPID that is configured off is not available any more; one that cannot be configured says so."""
+    machine, tape = booted(chpids=(ChpidSpec(0x41, configurable=True, chid=0x123), ChpidSpec(0x42)))
+    write(machine, f"{DEV}/online", "1")
+    assert (read(machine, f"{CHP}/configure"), read(machine, f"{CHP}/chid")) == ("1\n", "0123\n")
+    write(machine, f"{CHP}/configure", "0\n")
+    machine.settle()
+    assert (read(machine, f"{CHP}/configure"), read(machine, f"{SCH}/pimpampom")) == ("0\n", "c0 40 ff\n")
+    assert tape.calls[-1] == "paths 40"
+    for wrong in ("2", "x", "", "1 1"):
+        assert refused(machine, f"{CHP}/configure", wrong) == errno.EINVAL
+    with pytest.raises(OSError) as caught:
+        read(machine, "/sys/devices/css0/chp0.42/configure")
+    assert caught.value.errno == errno.EOPNOTSUPP
 
 
 def test_unplug() -> None:

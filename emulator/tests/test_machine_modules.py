@@ -17,7 +17,7 @@ from ccwemu.machine.access import find, names, read, readlink, write
 from ccwemu.machine.cstring import kstrtouint, kstrtoul, streq
 from ccwemu.machine.host import Machine
 from ccwemu.machine.kconfig import KernelConfig
-from ccwemu.machine.spec import DasdSpec, MachineSpec, PartitionSpec, SubchannelSpec, VirtioSpec
+from ccwemu.machine.spec import DasdSpec, MachineSpec, PartitionSpec, SubchannelSpec, SwapSpec, VirtioSpec
 from ccwemu.machine.tree import DeviceFile
 from ccwemu.machine.versions import facts
 
@@ -204,10 +204,7 @@ def test_proc_files() -> None:
     devices = read(machine, "/proc/devices")
     assert "252 vfio\n" in devices
     assert "\nBlock devices:\n 94 dasd\n" in devices
-    for name in ("cio_ignore", "cmdline", "modules", "partitions", "swaps", "version"):
-        node = find(machine, f"/proc/{name}")
-        assert node is not None
-        assert node.size == 0
+    assert read(machine, "/proc/swaps") == "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
     with pytest.raises(OSError) as caught:
         machine.proc.lookup("cio_settle").show()  # type: ignore[union-attr]
     assert caught.value.errno == errno.EIO
@@ -295,3 +292,38 @@ def test_versions_fold() -> None:
     assert facts("6.1.0-29-s390x") == facts("6.1.192")
     assert facts("5.14.0-570.el9").dev_busid is True
     assert facts("7.2.13").mdev_driver == "vfio_ccw_mdev"
+
+
+def test_swap_and_volumes() -> None:
+    """Both keep the disk open, and show where Linux shows them."""
+    machine = booted()
+    machine.swaps.on("vda2")
+    assert machine.volumes.add("vg0-data", "vda1") == "dm-0"
+    assert machine.blocks.open_count("vda") == 2
+    assert read(machine, "/proc/swaps").splitlines()[1].split() == ["/dev/vda2", "partition", "46", "0", "-2"]
+    assert readlink(machine, "/sys/class/block/vda1/holders/dm-0") == "../../../../../../../../virtual/block/dm-0"
+    assert names(machine, "/sys/block/dm-0/slaves") == ["vda1"]
+    assert read(machine, "/sys/block/dm-0/dm/name") == "vg0-data\n"
+    assert readlink(machine, "/sys/block/dm-0") == "../devices/virtual/block/dm-0"
+    assert readlink(machine, "/dev/mapper/vg0-data") == "../dm-0"
+    node = find(machine, "/dev/dm-0")
+    assert isinstance(node, DeviceFile)
+    opened = node.open(os.O_RDWR)
+    opened.write(0, b"data")
+    below = find(machine, "/dev/vda1")
+    assert isinstance(below, DeviceFile)
+    other = below.open(os.O_RDONLY)
+    assert other.read(0, 4) == b"data"
+    for each in (opened, other):
+        each.close()
+    machine.swaps.off("vda2")
+    assert machine.blocks.open_count("vda") == 1
+    with pytest.raises(KeyError):
+        machine.swaps.on("vdz")
+
+
+def test_a_disk_in_use_from_boot_that_is_not_there() -> None:
+    spec = MachineSpec("lpar1", swaps=(SwapSpec("0.0.7e53"),))
+    machine = Machine(spec, threaded=False)
+    machine.boot()
+    assert machine.dmesg.lines()[-1] == "lpar1: device 0.0.7e53 has no disk: it is not online"

@@ -84,7 +84,7 @@ class _Counted:
                 closed()
 
 
-class _BlockDevice(Device):
+class BlockDevice(Device):
     """What a disk and a partition have in common."""
 
     def __init__(self, registry: Blocks, name: str, parent: Directory, disk: Disk, minor: int) -> None:
@@ -92,6 +92,7 @@ class _BlockDevice(Device):
         self.disk = disk
         self.devnum = (disk.major, minor)
         self.openers = 0
+        """Open files on it, and what else in the kernel has it open."""
 
     def sectors(self) -> int:
         raise NotImplementedError
@@ -131,7 +132,7 @@ class _BlockDevice(Device):
             self.kernel.lock.notify_all()
 
 
-class _PartitionDevice(_BlockDevice):
+class _PartitionDevice(BlockDevice):
     devtype = "partition"
 
     def __init__(self, registry: Blocks, disk: _DiskDevice, index: int) -> None:
@@ -156,14 +157,16 @@ class _PartitionDevice(_BlockDevice):
         return [("DISKSEQ", str(self._owner.sequence)), ("PARTN", str(self._partition.number))]
 
 
-class _DiskDevice(_BlockDevice):
+class _DiskDevice(BlockDevice):
     devtype = "disk"
 
-    def __init__(self, registry: Blocks, owner: Directory, disk: Disk, sequence: int) -> None:
+    def __init__(self, registry: Blocks, owner: Directory | None, disk: Disk, sequence: int) -> None:
+        """``owner``: the directory of the device that the disk is; None for a virtual disk."""
         self._owner = owner
         self.sequence = sequence
         self.partitions: list[_PartitionDevice] = []
-        glue = owner.add(Directory("block"))
+        virtual = registry.kernel.directory("devices/virtual/block")
+        glue = owner.add(Directory("block")) if owner is not None else virtual
         super().__init__(registry, disk.name, glue, disk, disk.first_minor)
         self._registry = registry
 
@@ -175,7 +178,8 @@ class _DiskDevice(_BlockDevice):
 
     def attributes(self) -> Iterable[Node]:
         yield from self.common()
-        yield Link("device", self._owner)
+        if self._owner is not None:
+            yield Link("device", self._owner)
         yield text_attribute("range", str(self._registry.major(self.disk).minors))
         yield text_attribute("ext_range", "256")
         for name, value in (("removable", "0"), ("hidden", "0"), ("capability", "0"), ("diskseq", str(self.sequence))):
@@ -217,10 +221,10 @@ class _DiskDevice(_BlockDevice):
         self.drop_partitions()
         self._registry.kernel.directory("block").remove(self.name)
         super().unregister()
-        if "block" in self._owner:
+        if self._owner is not None and "block" in self._owner:
             self._owner.remove("block")
 
-    def members(self) -> list[_BlockDevice]:
+    def members(self) -> list[BlockDevice]:
         return [self, *self.partitions]
 
 
@@ -266,8 +270,8 @@ class Blocks:
         """``counter(name)``: how many users a disk or partition has that hold no device file (mounts, swap)."""
         self._elsewhere = counter
 
-    def add_disk(self, parent: Directory, disk: Disk) -> None:
-        """Make parent/block/<disk> with its partitions, nodes and links."""
+    def add_disk(self, parent: Directory | None, disk: Disk) -> None:
+        """Make parent/block/<disk> with its partitions, nodes and links; no parent: a virtual disk."""
         self._sequence += 1
         device = _DiskDevice(self, parent, disk, self._sequence)
         self._disks[disk.name] = device
@@ -291,6 +295,14 @@ class Blocks:
         device.add_partitions()
         device.emit("change")
 
+    def member(self, name: str) -> BlockDevice:
+        """A disk or partition by its name. Raises KeyError."""
+        for disk in self._disks.values():
+            for member in disk.members():
+                if member.name == name:
+                    return member
+        raise KeyError(f"no disk or partition is called {name}")
+
     def open_count(self, name: str) -> int:
         """Openers of a disk and of its partitions, nodes held open and users elsewhere."""
         device = self._disks.get(name)
@@ -306,7 +318,7 @@ class Blocks:
         return "major minor  #blocks  name\n\n" + "".join(map(_partition_line, members))
 
 
-def _partition_line(member: _BlockDevice) -> str:
+def _partition_line(member: BlockDevice) -> str:
     assert member.devnum is not None
     major, minor = member.devnum
     return f"{major:4d}  {minor:7d} {member.sectors() // 2:10d} {member.name}\n"

@@ -17,7 +17,7 @@ from ccwemu.machine.cmf import ChannelMeasurement
 from ccwemu.machine.cstring import cstring, error, kstrtoul
 from ccwemu.machine.driver_core import Bus, Device, Driver
 from ccwemu.machine.kernel import text_attribute
-from ccwemu.machine.pathgroup import Identity, Verified, disband, verify
+from ccwemu.machine.pathgroup import Identity, Verified, disband, steal_lock, verify
 from ccwemu.machine.tree import Attribute
 from ccwemu.machine.uevent import Variables
 
@@ -182,12 +182,19 @@ class CcwDevice(Device):
             self._changing = False
 
     def write_online(self, force: bool = False) -> None:
-        """With ``force``, what the driver says is not passed on: whoever wrote reads ``online`` back."""
+        """With ``force``, what the driver says is not passed on: whoever wrote reads ``online`` back.
+
+        A device that another system has reserved is taken from it by force.
+        """
         try:
             self.set_online()
         except OSError:
             if not force:
                 raise
+            if self.state is State.BOXED and self.subchannel.channel is not None:
+                steal_lock(self.subchannel.channel, self.subchannel.lpm)
+                self.state = State.OFFLINE
+                self.write_online(force=False)
 
     def write_offline(self) -> None:
         if self.state is State.DISCONNECTED:
@@ -200,11 +207,15 @@ class CcwDevice(Device):
         driver = self._bound_driver()
         if self.online:
             raise error(errno.EINVAL)
-        if self.state is State.BOXED:
+        if self.state is State.BOXED and not any(vars(self.identity).values()):
             raise error(errno.EAGAIN)
         verified = self._verify(driver)
+        if verified.boxed:
+            self.state = State.BOXED
+            self._say_not_online("it is boxed")
+            raise error(errno.ENODEV)
         if not verified.vpm:
-            self._say_not_operational()
+            self._say_not_online("it is not operational")
             raise error(errno.ENODEV)
         self.subchannel.vpm = verified.vpm
         self.path_group = verified.grouped
@@ -252,10 +263,8 @@ class CcwDevice(Device):
             disband(self.subchannel.channel, self.subchannel.vpm & self.subchannel.lpm)
         self.path_group = False
 
-    def _say_not_operational(self) -> None:
-        self.kernel.log.append(
-            f"cio: {self.name}: Setting the device online failed because it is not operational", klog.WARNING
-        )
+    def _say_not_online(self, why: str) -> None:
+        self.kernel.log.append(f"cio: {self.name}: Setting the device online failed because {why}", klog.WARNING)
 
     # Paths
 

@@ -25,6 +25,7 @@ class ChannelPath(Device):
         self.spec = spec
         self.online = spec.online
         self.configured = True
+        """Not on standby."""
         self._varied = varied
 
     def attributes(self) -> list[Attribute]:
@@ -66,12 +67,11 @@ class ChannelPath(Device):
         return f"{int(self.configured)}\n"
 
     def _store_configure(self, data: bytes) -> None:
+        """Succeeds whether or not the machine carries it out (chp_cfg_schedule). A path on standby is not available."""
         match = re.match(r"^\s*([+-]?\d+)\s*$", cstring(data))
         if match is None or int(match[1]) not in (0, 1):
             raise error(errno.EINVAL)
-        if not self.spec.configurable:
-            raise error(errno.EOPNOTSUPP)
         configured = bool(int(match[1]))
-        if configured != self.configured:
+        if self.spec.configurable and configured != self.configured:
             self.configured = configured
-            self.vary(configured)
+            self._varied(self.spec.chpid, configured)

@@ -64,7 +64,8 @@ class Subchannel(Device):
         self.spec = spec
         self.override = DriverOverride()
         self.vpm = 0
-        self.pam = spec.pam
+        self.working_paths = spec.pam
+        """Path bits that the hardware has; :attr:`pam` leaves out CHPIDs on standby."""
         self.channel: ChannelDevice | None = None
         self.ccw: CcwDevice | None = None
         self.mediated_devices = 0
@@ -72,6 +73,12 @@ class Subchannel(Device):
     def path_mask(self, chpid: int) -> int:
         """The path bits (0x80 the first) at which a CHPID is installed."""
         return sum(0x80 >> index for index, other in enumerate(self.spec.chpids) if other == chpid) & self.spec.pim
+
+    @property
+    def pam(self) -> int:
+        """Path available mask."""
+        standby = (self.path_mask(chpid) for chpid, path in self.css.paths.items() if not path.configured)
+        return self.working_paths & ~sum(standby)
 
     @property
     def opm(self) -> int:
@@ -194,8 +201,8 @@ class ChannelSubsystem:
     def set_paths(self, busid: str, pam: int) -> None:
         """The path-available mask is another now."""
         subchannel = self.subchannels.get(busid)
-        if subchannel is not None and subchannel.pam != pam:
-            subchannel.pam = pam
+        if subchannel is not None and subchannel.working_paths != pam:
+            subchannel.working_paths = pam
             if isinstance(subchannel.driver, CssDriver):
                 subchannel.driver.paths_changed(subchannel)
 

@@ -6,19 +6,21 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-from ccwemu.machine import procfiles
+from ccwemu.machine import klog, procfiles
 from ccwemu.machine.block import Blocks
 from ccwemu.machine.ccw import CcwBus, CcwDevice
 from ccwemu.machine.channelio import ChannelIo, NoChannels
 from ccwemu.machine.cio import IoSubchannelDriver
 from ccwemu.machine.css import ChannelSubsystem
 from ccwemu.machine.cstring import error
+from ccwemu.machine.diskusers import SwapAreas, Volumes
 from ccwemu.machine.drivers import DriverSet
 from ccwemu.machine.kconfig import KernelConfig
 from ccwemu.machine.kernel import Kernel
 from ccwemu.machine.mdev import MdevHandle
 from ccwemu.machine.modules import Modules
 from ccwemu.machine.spec import DasdSpec, MachineSpec, check
+from ccwemu.machine.tree import Directory
 
 __all__ = ["ChannelIo", "Machine", "MdevHandle", "Mdevs", "NoChannels"]
 
@@ -75,6 +77,8 @@ class Machine:
         self.css = ChannelSubsystem(self.kernel, spec, io if io is not None else NoChannels())
         self.ccw_bus = CcwBus(self.kernel)
         self._drivers = DriverSet(self.kernel, self.config, self.css, self.ccw_bus, self.blocks)
+        self.swaps = SwapAreas(self.blocks)
+        self.volumes = Volumes(self.blocks)
         self.modules = Modules(self.kernel, self.config, self._drivers.code)
         self._drivers.is_module = lambda name: name in self.modules.available
         self.mdevs = Mdevs(self.kernel, self._drivers)
@@ -90,7 +94,7 @@ class Machine:
             self.dmesg.append(f"Kernel command line: {procfiles.command_line(self.spec)}")
             for items in procfiles.ignore_lists(self.spec):
                 self.css.blacklist.change(items, True)
-            procfiles.install(self.kernel, self.spec, self.config, self.css.blacklist, self.blocks, self.modules)
+            procfiles.install(self)
             self._drivers.built_in_ccw_drivers()
             IoSubchannelDriver(self.css, self.ccw_bus).register()
             self.css.boot()
@@ -101,6 +105,7 @@ class Machine:
         self.settle()
         with self.lock:
             self._bring_online()
+            self._take_disks_into_use()
 
     def settle(self) -> None:
         """Wait until the kernel has no work left (as /proc/cio_settle)."""
@@ -139,3 +144,22 @@ class Machine:
                 device.set_online()
             except OSError as problem:
                 device.log(f"Setting the device online at boot failed: {problem.strerror}")
+
+    def disk_name(self, busid: str, partition: int = 0) -> str:
+        """What the kernel calls a device's disk or a partition of it: "dasda1". Raises KeyError where it is not."""
+        device = self.ccw_device(busid)
+        block = device.directory.get("block") if device is not None else None
+        if not isinstance(block, Directory):
+            raise KeyError(f"device {busid} has no disk: it is not online")
+        name = f"{next(iter(block)).name}{partition or ''}"
+        return self.blocks.member(name).name
+
+    def _take_disks_into_use(self) -> None:
+        """Swap areas and volumes of the spec; one whose disk is not there is said in the log."""
+        try:
+            for swap in self.spec.swaps:
+                self.swaps.on(self.disk_name(swap.device, swap.partition))
+            for volume in self.spec.volumes:
+                self.volumes.add(volume.name, self.disk_name(volume.device, volume.partition))
+        except KeyError as problem:
+            self.dmesg.append(f"{self.spec.name}: {problem.args[0]}", klog.ERR)

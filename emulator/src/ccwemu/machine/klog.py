@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 EMERG, ALERT, CRIT, ERR, WARNING, NOTICE, INFO, DEBUG = range(8)
 
+LIMIT = 20_000
+"""Records that are kept; the older half goes when there are more."""
+
 
 @dataclass(frozen=True)
 class LogRecord:
@@ -28,6 +31,8 @@ class KernelLog:
         self.records: list[LogRecord] = []
 
     def append(self, text: str, level: int = INFO) -> None:
+        if len(self.records) >= LIMIT:
+            del self.records[: LIMIT // 2]
         self.records.append(LogRecord(level, self._clock() - self._start, text))
 
     def clear(self) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from ccwemu.machine.ccwdriver import Ccw, ChannelDevice, Ending
 
 NOP, SENSE_PGID, SET_PGID, SENSE_ID = 0x03, 0x34, 0xAF, 0xE4
+STEAL_LOCK, RELEASE = 0x14, 0x94
+STEAL_LENGTH = 32
 SLI = 0x20
 TRIES = 3
 
@@ -105,12 +107,13 @@ def verify(channel: ChannelDevice, lpm: int, group: bool) -> Verified:
         return Verified(sum(path for path in paths(lpm) if _good(_run(channel, NOP, 0, path))))
     sensed = {path: _run(channel, SENSE_PGID, PGID_LENGTH, path) for path in paths(lpm)}
     working = [path for path, ending in sensed.items() if _good(ending)]
-    boxed = any(_reserved(sensed[path]) for path in working)
+    if any(_reserved(sensed[path]) for path in working):
+        return Verified(sum(working), False, True)
     for mode in (MULTIPATH, 0):
         grouped = [path for path in working if _set_group(channel, mode | ESTABLISH, path)]
         if grouped:
-            return Verified(sum(grouped), True, boxed)
-    return Verified(sum(working), False, boxed)
+            return Verified(sum(grouped), True)
+    return Verified(sum(working))
 
 
 def disband(channel: ChannelDevice, vpm: int) -> None:
@@ -120,6 +123,13 @@ def disband(channel: ChannelDevice, vpm: int) -> None:
             _set_group(channel, MULTIPATH | DISBAND, path)
         except OSError:
             continue
+
+
+def steal_lock(channel: ChannelDevice, lpm: int) -> None:
+    """Unconditional reserve, then release: nobody has the device reserved any more. Raises OSError(EIO)."""
+    for command in (STEAL_LOCK, RELEASE):
+        if not any(_good(_run(channel, command, STEAL_LENGTH, path)) for path in paths(lpm)):
+            raise OSError(errno.EIO, "the device does not give up its reservation")
 
 
 def _set_group(channel: ChannelDevice, function: int, path: int) -> bool:

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ccwemu.machine.blacklist import Blacklist
-from ccwemu.machine.block import Blocks
-from ccwemu.machine.kconfig import KernelConfig
-from ccwemu.machine.kernel import Kernel, ensure
+from ccwemu.machine.kernel import ensure
 from ccwemu.machine.modules import Modules
 from ccwemu.machine.spec import MachineSpec
 from ccwemu.machine.tree import Attribute
+
+if TYPE_CHECKING:
+    from ccwemu.machine.host import Machine
 
 
 def proc_file(
@@ -21,24 +22,23 @@ def proc_file(
     return Attribute(name, mode, show, store, st_size=None)
 
 
-def install(
-    kernel: Kernel, spec: MachineSpec, config: KernelConfig, blacklist: Blacklist, blocks: Blocks, modules: Modules
-) -> None:
+def install(machine: Machine) -> None:
     """Put the machine's files into its /proc."""
-    proc = kernel.proc
+    proc, spec, modules = machine.proc, machine.spec, machine.modules
+    blacklist = machine.css.blacklist
     proc.add(proc_file("cio_ignore", blacklist.show, blacklist.store, 0o644))
-    proc.add(Attribute("cio_settle", 0o200, store=lambda _: kernel.work.flush(), st_size=0))
+    proc.add(Attribute("cio_settle", 0o200, store=lambda _: machine.kernel.work.flush(), st_size=0))
     proc.add(proc_file("cmdline", lambda: f"{command_line(spec)}\n"))
-    if config.get("CONFIG_IKCONFIG_PROC") == "y":
-        content = config.gzip()
+    if machine.config.get("CONFIG_IKCONFIG_PROC") == "y":
+        content = machine.config.gzip()
         proc.add(Attribute("config.gz", 0o444, lambda: content, st_size=len(content)))
     proc.add(proc_file("modules", modules.proc_modules))
-    proc.add(proc_file("partitions", blocks.proc_partitions))
+    proc.add(proc_file("partitions", machine.blocks.proc_partitions))
     proc.add(proc_file("devices", lambda: devices(modules)))
     proc.add(proc_file("version", lambda: version(spec)))
     proc.add(proc_file("cpuinfo", lambda: cpuinfo(spec)))
     proc.add(proc_file("sysinfo", lambda: sysinfo(spec)))
-    proc.add(proc_file("swaps", lambda: "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"))
+    proc.add(proc_file("swaps", machine.swaps.text))
     system = ensure(proc, "sys/kernel")
     system.add(proc_file("osrelease", lambda: f"{spec.kernel}\n"))
     system.add(proc_file("ostype", lambda: "Linux\n"))

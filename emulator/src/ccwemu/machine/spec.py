@@ -60,8 +60,6 @@ class DasdSpec:
     """Command codes that the control unit answers with command reject: a unit without that function."""
     online: bool = False
     """Brought online at boot."""
-    rejects: tuple[int, ...] = ()
-    """Commands that this device answers with command reject, as a faulty or older one does."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +114,26 @@ class OtherSpec:
     dev_model: int = 0
 
 
+@dataclass(frozen=True)
+class SwapSpec:
+    """A swap area that the machine has on from boot: a partition (0: the whole disk) of a DASD that is online."""
+
+    device: str
+    partition: int = 1
+
+
+@dataclass(frozen=True)
+class VolumeSpec:
+    """A device-mapper volume, such as LVM makes, over a partition (0: the whole disk) of a DASD that is online.
+
+    ``name`` is what dmsetup calls it: "vg0-data".
+    """
+
+    name: str
+    device: str
+    partition: int = 1
+
+
 DeviceSpec = DasdSpec | VirtioSpec | OtherSpec
 
 
@@ -160,6 +178,8 @@ class MachineSpec:
     """CHSC characteristic secm: css0/cm_enable is there."""
     recognition_delay: float = 0.0
     """Seconds that device recognition takes after a subchannel is bound; it is asynchronous in any case."""
+    swaps: tuple[SwapSpec, ...] = ()
+    volumes: tuple[VolumeSpec, ...] = ()
     cpus: int = 2
     machine_type: str = "8561"
     cpu_serial: str = "0A5FE8"

@@ -63,6 +63,8 @@ class Directory(Node):
     def __init__(self, name: str = "", mode: int = 0o755) -> None:
         super().__init__(name, mode)
         self._children: dict[str, Node] = {}
+        self.watchers: list[Callable[[Directory, Node], None]] = []
+        """Of a root only: called after a node was added to, or removed from, a directory of the tree."""
 
     def __iter__(self) -> Iterator[Node]:
         return iter(list(self._children.values()))
@@ -86,12 +88,21 @@ class Directory(Node):
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), node.name)
         node.parent = self
         self._children[node.name] = node
+        self._tell(node)
         return node
 
     def remove(self, name: str) -> None:
         """Take a node and all below it out of the tree; open files on them are dead from then on."""
         node = self._children.pop(name)
         _bury(node)
+        self._tell(node)
+
+    def _tell(self, node: Node) -> None:
+        root = self
+        while root.parent is not None:
+            root = root.parent
+        for watcher in root.watchers:
+            watcher(self, node)
 
     def lookup(self, path: str) -> Node | None:
         """The node at a path relative to this directory, links not followed."""

@@ -18,6 +18,9 @@ ACTIONS = ("add", "remove", "change", "move", "online", "offline", "bind", "unbi
 _UUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _ARGUMENT = re.compile(r"^([A-Za-z0-9]+)=([A-Za-z0-9]*)$")
 
+LIMIT = 100_000
+"""Events that are kept; the older half goes when there are more."""
+
 Variables = list[tuple[str, str]]
 
 
@@ -34,7 +37,7 @@ class Uevent:
 
 
 class UeventLog:
-    """All events since boot, and who wants to hear of new ones (called under the machine's lock)."""
+    """The latest events, and who wants to hear of new ones (called under the machine's lock)."""
 
     def __init__(self) -> None:
         self.events: list[Uevent] = []
@@ -52,6 +55,8 @@ class UeventLog:
         env.update(variables)
         env["SEQNUM"] = str(self.seqnum)
         event = Uevent(action, devpath, env)
+        if len(self.events) >= LIMIT:
+            del self.events[: LIMIT // 2]
         self.events.append(event)
         for callback in list(self._subscribers):
             callback(event)

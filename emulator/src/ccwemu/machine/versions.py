@@ -26,8 +26,6 @@ class KernelFacts:
     """Devices have a ``power/`` directory (arch/s390 took kernel/power/Kconfig in)."""
     late_css_add: bool = True
     """The "add" uevent of an I/O subchannel waits until its ccw device was recognised."""
-    enable_at_bind: bool = True
-    """vfio_ccw enables the subchannel when it binds (later: when the device is opened)."""
     mdev_driver: str = "vfio_mdev"
     mdev_driver_module: str = "vfio_mdev"
     """Who brings that driver: vfio_mdev (a module of its own), mdev, or vfio_ccw."""
@@ -74,7 +72,6 @@ CHANGES: tuple[tuple[tuple[int, int], Mapping[str, Any]], ...] = (
     ),
     ((5, 16), {"mdev_driver": "vfio_ccw_mdev", "mdev_driver_module": "vfio_ccw", "mdev_needs_vfio": False}),
     ((5, 17), {"late_css_add": False}),
-    ((6, 0), {"enable_at_bind": False}),
     ((6, 1), {"no_instance_errno": errno.EUSERS, "vfio_dev": True, "group_name": True}),
     ((6, 2), {"parent_directory": True, "vfio_ccw_needs_symbols": ("CONFIG_VFIO_MDEV",)}),
     ((6, 6), {"vfio_dev_cdev": True}),

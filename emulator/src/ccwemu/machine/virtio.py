@@ -7,6 +7,7 @@ Source: Linux drivers/s390/virtio/virtio_ccw.c, drivers/virtio/virtio.c, drivers
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 
 from ccwemu.machine import ccwdriver
@@ -222,6 +223,8 @@ class VirtioDisk:
             self._file = os.memfd_create(self.name, os.MFD_CLOEXEC)
             self._size = spec.size
             os.ftruncate(self._file, self._size)
+        self.detach = weakref.finalize(self, os.close, self._file)
+        """Close the file; done at the latest when nothing refers to the disk any more."""
 
     def size_bytes(self) -> int:
         return self._size
@@ -234,9 +237,6 @@ class VirtioDisk:
             return _OpenVirtio(os.dup(self._file), 0, self._size)
         chosen = self.partitions[partition]
         return _OpenVirtio(os.dup(self._file), chosen.start_sector * SECTOR, chosen.sectors * SECTOR)
-
-    def detach(self) -> None:
-        os.close(self._file)
 
 
 class _OpenVirtio:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from trace_notation import Rule, drop, substitute
 
 MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -53,3 +55,6 @@ DMESG: list[Rule] = [
         drop(r"^dasd\(eckd\): |^  [0-9a-f]{8} |: I/O status report: |: ERP (ADDRESS|failed for the DASD)", "dmesg"),
     ),
 ]
+
+NOT_EMULATED = re.compile(r"\$ (lszdev|chzdev)\b")
+"""Commands of the tools trace that an emulated host does not have: the zdev tools."""

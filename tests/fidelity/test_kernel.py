@@ -17,6 +17,11 @@ def lines(steps: list[Step]) -> list[str]:
     return [line for step in steps for line in str(step).splitlines()]
 
 
+def unified(expected: list[str], actual: list[str]) -> str:
+    """A unified diff, "" when they agree."""
+    return "\n".join(difflib.unified_diff(expected, actual, "recorded", "emulated", lineterm="", n=4))
+
+
 def cut_log(want: Step, have: Step) -> Step:
     """The emulated step with the kernel log cut to as many lines as the recorded one has.
 
@@ -38,7 +43,7 @@ def compare(trace: str, answer: str) -> str:
     actual = normalise(parse(answer), rules)
     window = [cut_log(want, have) for want, have in zip(expected, actual)]
     actual = [*window, *actual[len(window) :]]
-    return "\n".join(difflib.unified_diff(lines(expected), lines(actual), "recorded", "emulated", lineterm="", n=4))
+    return unified(lines(expected), lines(actual))
 
 
 @pytest.mark.lab

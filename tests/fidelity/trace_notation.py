@@ -32,7 +32,8 @@ def parse(text: str) -> list[Step]:
     """The steps of a trace. Comment lines at its head (``# …``) are left out."""
     steps: list[Step] = []
     section = ""
-    for line in text.splitlines():
+    # what `cat` printed of a file without a last newline stands before the next command
+    for line in re.sub(r"^}\$ ", "}\n$ ", text, flags=re.MULTILINE).splitlines():
         if not steps and not section and line.startswith("# "):
             continue
         if line.startswith("== "):

@@ -52,8 +52,7 @@ def plan_device(case: Case) -> list[steps.Step]:
 
 def _journal_entry(case: Case) -> JournalEntry:
     """What to remember. After a reboot of the host the state that was noted first counts."""
-    sub, ccw, old = case.subchannel, case.ccw, case.entry
-    assert sub is not None
+    sub, ccw, old = case.place, case.ccw, case.entry
     return JournalEntry(
         device=case.request.device,
         subchannel=sub.busid,
@@ -66,8 +65,7 @@ def _journal_entry(case: Case) -> JournalEntry:
 
 
 def _take(case: Case) -> list[steps.Step]:
-    sub, ccw, device = case.subchannel, case.ccw, case.request.device
-    assert sub is not None
+    sub, ccw, device = case.place, case.ccw, case.request.device
     entry = _journal_entry(case)
     if case.done:
         # made by other means, or noted already: only what the journal says of the guest may be new
@@ -89,8 +87,7 @@ def _take(case: Case) -> list[steps.Step]:
 
 
 def _give_back(case: Case) -> list[steps.Step]:
-    sub, ccw, device, entry = case.subchannel, case.ccw, case.request.device, case.entry
-    assert sub is not None
+    sub, ccw, device, entry = case.place, case.ccw, case.request.device, case.entry
     plan: list[steps.Step] = []
     if not case.done:
         if case.mdev is not None:

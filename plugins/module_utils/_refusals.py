@@ -61,6 +61,11 @@ class Case:
         return self.state.by_device.get(self.request.device)
 
     @property
+    def place(self) -> Subchannel:
+        """The subchannel of a device that was not refused. Raises KeyError for one that is not there."""
+        return self.state.by_device[self.request.device]
+
+    @property
     def ccw(self) -> CcwDevice | None:
         return self.subchannel.device if self.subchannel else None
 

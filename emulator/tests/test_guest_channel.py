@@ -11,7 +11,7 @@ import pytest
 from ccwemu.guest.devices import CcwId
 from ccwemu.guest.plan import plan
 from ccwemu.guest.spec import machine_spec, passed_through
-from ccwemu.guest.vfiochannel import IO_REGION_SIZE, SCHIB_REGION, VfioChannel
+from ccwemu.guest.vfiochannel import CRW_REGION, IO_REGION_SIZE, IRQ_CRW, IRQ_IO, SCHIB_REGION, VfioChannel
 from ccwemu.machine.ccwdriver import Ccw
 from ccwemu.machine.dasd.program import AREA_SIZE
 from ccwemu.machine.spec import DasdSpec, OtherSpec, VirtioSpec
@@ -25,21 +25,24 @@ class FakeRegions:
     def __init__(self, refuse: int = 0) -> None:
         self.refuse = refuse
         self.written: list[tuple[int, bytes]] = []
-        self.interrupt: Callable[[], None] | None = None
-
-    def set_irq(self, index: int, callback: Callable[[], None] | None) -> None:
-        assert index == 0
-        self.interrupt = callback
+        self.irqs: dict[int, Callable[[], None] | None] = {}
+        self.reports = [bytes.fromhex("84030041 00000000"), bytes.fromhex("84030042 00000000")]
 
     def pwrite(self, offset: int, data: bytes) -> int:
         if self.refuse:
             raise OSError(self.refuse, "")
         self.written.append((offset, data))
-        assert self.interrupt is not None
-        self.interrupt()
+        interrupt = self.irqs[IRQ_IO]
+        assert interrupt is not None
+        interrupt()
         return len(data)
 
+    def set_irq(self, index: int, callback: Callable[[], None] | None) -> None:
+        self.irqs[index] = callback
+
     def pread(self, offset: int, count: int) -> bytes:
+        if offset == CRW_REGION:
+            return self.reports.pop(0) if self.reports else bytes(8)
         if offset == SCHIB_REGION:
             return bytes.fromhex("00000000 28a97e52").ljust(52, b"\x11")
         scsw = bytes.fromhex("00804007") + (ADDRESS + 8).to_bytes(4, "big") + bytes.fromhex("0c000000")
@@ -91,6 +94,19 @@ def test_blocks_are_counted_by_direction():
 def test_the_schib_has_the_guests_device_number():
     device, _ = channel(FakeRegions())
     assert device.schib()[6:9].hex() == "123411"
+
+
+def test_a_channel_report_brings_the_path_masks():
+    regions = FakeRegions()
+    device, _ = channel(regions)
+    told: list[int] = []
+    device.on_reports(told.append)
+    report = regions.irqs[IRQ_CRW]
+    assert report is not None
+    report()
+    assert (told, regions.reports) == ([0x11], [])
+    device.close()
+    assert set(regions.irqs.values()) == {None}
 
 
 DESCRIPTION = {

@@ -9,6 +9,7 @@ when it ends, the host has the device back.
 from __future__ import annotations
 
 import errno
+import logging
 import mmap
 import os
 import threading
@@ -27,7 +28,7 @@ from ccwemu.machine.dasd.program import AREA_SIZE
 from ccwemu.machine.spec import DasdSpec
 from ccwemu.tools._host import Connection, HostError
 
-Event = Callable[[dict[str, Any]], None]
+log = logging.getLogger(__name__)
 
 
 class GuestStorage:
@@ -69,6 +70,7 @@ class PassedThrough:
         self._regions: channel.VfioCcw | None = None
         self._subchannel: channel.Subchannel | None = None
         self._closing = False
+        self._pam = 0
 
     def open(self, guest: str, storage: GuestStorage) -> None:
         """Open the device and its regions. Raises QemuError."""
@@ -117,16 +119,17 @@ class PassedThrough:
             pam=self.description["pam"],
             pom=self.description["pom"],
         )
+        self._pam = int(self.description["pam"])
         self._regions = channel.VfioCcw(self._subchannel, storage.storage)
         self._regions.open()
         memory, address = storage.take()
         self.channel = VfioChannel(self._regions, memory, address, self.number.devno)
 
-    def listen(self, event: Event, gone: Callable[[], None]) -> None:
-        """Hand on what the host pushes, from a thread; ``gone`` when the host has ended."""
-        threading.Thread(target=self._listen, args=(event, gone), name=f"vfio {self.number}", daemon=True).start()
+    def listen(self, gone: Callable[[], None]) -> None:
+        """Turn what the host pushes into the device's interrupts, from a thread; ``gone`` when the host has ended."""
+        threading.Thread(target=self._listen, args=(gone,), name=f"vfio {self.number}", daemon=True).start()
 
-    def _listen(self, event: Event, gone: Callable[[], None]) -> None:
+    def _listen(self, gone: Callable[[], None]) -> None:
         assert self._connection is not None
         while True:
             try:
@@ -137,14 +140,31 @@ class PassedThrough:
                 break
             for descriptor in message[1]:
                 os.close(descriptor)
-            event(message[0])
+            try:
+                self._handle(message[0])
+            except Exception:
+                log.exception("%s: event %r from the host", self.number, message[0])
         if not self._closing:
             gone()
 
-    def set_paths(self, pam: int) -> None:
-        """The host's path-available mask has changed."""
-        if self._subchannel is not None:
-            self._subchannel.set_paths(pam)
+    def _handle(self, event: dict[str, Any]) -> None:
+        assert self._regions is not None
+        if event.get("event") == "paths":
+            self._paths_changed(int(event["pam"]))
+        elif event.get("event") == "request":
+            self._regions.request()
+        else:
+            log.warning("%s: unknown event from the host: %r", self.number, event)
+
+    def _paths_changed(self, pam: int) -> None:
+        """The host's path-available mask: to the core, with a channel report for each path that went or came."""
+        assert self._regions is not None and self._subchannel is not None
+        changed, self._pam = self._pam ^ pam, pam
+        self._subchannel.set_paths(pam)
+        for index, chpid in enumerate(self.description["chpids"][:8]):
+            bit = 0x80 >> index
+            if changed & bit:
+                self._regions.path_event(chpid, bool(pam & bit))
 
     def close(self) -> None:
         """Give the device back to the host."""

@@ -66,7 +66,7 @@ class QuickGuest:
             self._spec = self._open_devices()
             self._bring_up(self._spec)
             for device in self._devices:
-                device.listen(self._event_handler(device), lambda: self._ended("the emulated host has ended"))
+                self._connect(device)
         except BaseException:
             self.stop()
             raise
@@ -184,36 +184,25 @@ class QuickGuest:
 
     # -- while it runs --------------------------------------------------------------------------------------------
 
-    def _event_handler(self, device: PassedThrough) -> Callable[[dict[str, Any]], None]:
-        def handle(event: dict[str, Any]) -> None:
-            if event.get("event") == "paths":
-                self._paths_changed(device, int(event["pam"]))
-            elif event.get("event") == "request":
-                self._unplug(device)
-            else:
-                log.warning("%s: unknown event from the host: %r", device.number, event)
+    def _connect(self, device: PassedThrough) -> None:
+        """Serve the device's interrupts that are not the end of a program."""
+        busid = next((busid for busid, other in self._io.devices.items() if other is device), None)
+        if device.channel is not None and busid is not None:
+            device.channel.on_reports(lambda pam: self._paths_changed(busid, pam))
+        if device.channel is not None:
+            device.channel.on_request(lambda: self._unplug(device, busid))
+        device.listen(lambda: self._ended("the emulated host has ended"))
 
-        return handle
+    def _paths_changed(self, busid: str, pam: int) -> None:
+        if self._machine is not None:
+            self._machine.set_paths(busid, pam)
 
-    def _subchannel_of(self, device: PassedThrough) -> str | None:
-        return next((busid for busid, other in self._io.devices.items() if other is device), None)
-
-    def _paths_changed(self, device: PassedThrough, pam: int) -> None:
-        """The host's paths changed: to the core, and as a channel report to the guest."""
-        device.set_paths(pam)
-        busid = self._subchannel_of(device)
-        machine = self._machine
-        if machine is not None and busid is not None:
-            machine.set_paths(busid, pam)
-
-    def _unplug(self, device: PassedThrough) -> None:
+    def _unplug(self, device: PassedThrough, busid: str | None) -> None:
         """The host wants the device back: it leaves the guest as if it were pulled, then is closed."""
-        busid = self._subchannel_of(device)
-        machine = self._machine
-        if machine is not None and busid is not None:
-            log.info("%s: the host asks for it: unplugged", device.number)
-            machine.unplug(busid)
-            machine.settle()
+        log.info("%s: the host asks for it: unplugged", device.number)
+        if self._machine is not None and busid is not None:
+            self._machine.unplug(busid)
+            self._machine.settle()
             self._io.devices.pop(busid, None)
         device.close()
 

@@ -19,11 +19,12 @@ from ccwemu.machine.ccwdriver import Ccw, Ending
 from ccwemu.machine.dasd.program import AREA_SIZE, IRB_SIZE, ProgramArea
 
 # Regions: index << 10 is their offset. The I/O region: ORB and SCSW (12 bytes each), IRB, return code.
-IO_REGION, SCHIB_REGION = 0, 2 << 10
+IO_REGION, SCHIB_REGION, CRW_REGION = 0, 2 << 10, 3 << 10
 IO_REGION_SIZE = 124
 _ORB_SIZE, _IRB_AT = 12, 24
-SCHIB_SIZE = 52
-IRQ_IO = 0
+SCHIB_SIZE, CRW_REGION_SIZE = 52, 8
+_PAM_AT = 15  # in the SCHIB: the path-available mask of the PMCW
+IRQ_IO, IRQ_CRW, IRQ_REQUEST = 0, 1, 2
 
 SCSW_START = (0x4000).to_bytes(4, "big") + bytes(8)
 """SCSW word 0 with the start function bit: what the region takes as the wish to start."""
@@ -81,6 +82,20 @@ class VfioChannel:
         self.statistics = Statistics()
         regions.set_irq(IRQ_IO, self._interrupt.set)
 
+    def on_reports(self, paths_changed: Callable[[int], None]) -> None:
+        """Have channel reports read when they come; the function is told the path-available mask by then."""
+
+        def read() -> None:
+            while any(self._regions.pread(CRW_REGION, CRW_REGION_SIZE)):
+                pass  # every report is about a channel path: the masks say what became of it
+            paths_changed(self.schib()[_PAM_AT])
+
+        self._regions.set_irq(IRQ_CRW, read)
+
+    def on_request(self, wanted: Callable[[], None]) -> None:
+        """Have a function called when the host wants the device back."""
+        self._regions.set_irq(IRQ_REQUEST, wanted)
+
     def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
         """Start a program and wait for its interrupt. Raises OSError as the region does, ETIMEDOUT without one."""
         with self._lock:
@@ -106,7 +121,8 @@ class VfioChannel:
         return bytes(schib)
 
     def close(self) -> None:
-        self._regions.set_irq(IRQ_IO, None)
+        for index in (IRQ_IO, IRQ_CRW, IRQ_REQUEST):
+            self._regions.set_irq(index, None)
 
 
 def _condition_code(failure: OSError) -> int | None:

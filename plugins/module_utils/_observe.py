@@ -175,7 +175,7 @@ def group_in_use(host: Host, group: str) -> bool:
 
 
 def _special(host: Host) -> dict[BusId, str]:
-    special = {}
+    special: dict[BusId, str] = {}
     for path, why in SPECIAL_FILES:
         busid = bus_id_or_none(host.get(path))
         if busid is not None:

@@ -8,6 +8,7 @@ Exit status: that of the command (exec, shell), else 0 done, 1 failed, 2 wrong u
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 USAGE = """\
 usage: ccwemu COMMAND ...
 
-  up LAB.yml | seed          start a lab
+  up [--name LAB] LAB.yml | seed
+                             start a lab
   ps [--json]                the labs and their nodes
   exec [--lab LAB] NODE -- COMMAND [ARGUMENT...]
                              run a command as root of a node
@@ -162,6 +164,7 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
 def _up(command: str, rest: list[str]) -> int:
     parser = _parser(command, "Start a lab.")
     parser.add_argument("definition", metavar="LAB.yml", help="the lab's definition; seed: the one that comes along")
+    parser.add_argument("--name", metavar="LAB", type=_lab_name, help="a name instead of the definition's")
     arguments = parser.parse_args(rest)
     from ccwemu.lab import control
     from ccwemu.lab.fields import LabError
@@ -169,7 +172,7 @@ def _up(command: str, rest: list[str]) -> int:
 
     progress = _Progress()
     try:
-        spec = read_lab(arguments.definition)
+        spec = read_lab(arguments.definition, arguments.name)
         progress(f"starting lab {spec.name}")
         control.up(spec.name, spec.file, progress)
     except (LabError, control.ControlError) as error:
@@ -179,6 +182,14 @@ def _up(command: str, rest: list[str]) -> int:
     nodes = ", ".join([host.name for host in spec.hosts])
     print(f"lab {spec.name} is up: {nodes}")
     return 0
+
+
+def _lab_name(text: str) -> str:
+    import argparse
+
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of small letters, digits and hyphens")
+    return text
 
 
 def _validate(command: str, rest: list[str]) -> int:
@@ -297,7 +308,7 @@ def _disk(command: str, rest: list[str]) -> int:
     create = actions.add_parser("create", help="make an image")
     create.add_argument("path")
     create.add_argument("--cylinders", type=int, required=True)
-    create.add_argument("--layout", choices=("cdl", "unformatted"), default="cdl")
+    create.add_argument("--layout", choices=("cdl", "ldl", "unformatted"), default="cdl")
     create.add_argument("--volser", default="0X0000")
     create.add_argument("--filesystem", choices=("ext2", "ext4"))
     info = actions.add_parser("info", help="describe an image")

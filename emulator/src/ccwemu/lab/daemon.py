@@ -152,7 +152,7 @@ def _start(definition: str, directory: str, tell: Any) -> Daemon | None:
     """The lab, up; None when that failed, which has been told."""
     daemon = None
     try:
-        daemon = Daemon(read_lab(definition), directory)
+        daemon = Daemon(read_lab(definition, os.path.basename(directory)), directory)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, frame: daemon.end())
         daemon.start(lambda text: tell({"progress": text}))

@@ -46,8 +46,11 @@ _DEVICE_KEYS = {
 _VIRTIO_CHPID = 0
 
 
-def read_lab(path: str) -> LabSpec:
-    """Read a definition; ``seed`` is the one that comes with the emulator. Raises LabError."""
+def read_lab(path: str, lab: str | None = None) -> LabSpec:
+    """Read a definition; ``seed`` is the one that comes with the emulator. ``lab`` takes the place of the lab's name.
+
+    Raises LabError.
+    """
     path = SEED if path == "seed" and not os.path.exists(path) else path
     fields = Fields(load(path), ("lab", "hosts", "guests"))
     hosts = tuple(_host(key, entry) for key, entry in fields.take("hosts", Value.entries).items())
@@ -56,7 +59,7 @@ def read_lab(path: str) -> LabSpec:
     names = [host.name for host in hosts]
     guests = fields.take("guests", Value.entries, {})
     return LabSpec(
-        fields.take("lab", name),
+        lab or fields.take("lab", name),
         os.path.abspath(path),
         hosts,
         tuple(_guest(key, entry, names) for key, entry in guests.items()),

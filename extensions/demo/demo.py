@@ -34,9 +34,9 @@ def run(argv: list[str], *, show: bool = True, **kwargs) -> str:
     """Run a command, printed with its output. Raises DemoError when it fails."""
     if show:
         print("$ " + " ".join(argv), flush=True)
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, **kwargs)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **kwargs)
     if done.returncode != 0:
-        raise DemoError(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise DemoError(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}")
     if show:
         print(done.stdout, end="", flush=True)
     return done.stdout
@@ -86,6 +86,8 @@ def there() -> None:
     node(HOST, "lscss")
     node(HOST, "lsdasd", "-a")
     node(HOST, "grep", "dasd", "/proc/self/mounts")
+    say("What its kernel offers")
+    run(["ansible", "-i", str(HERE / "inventory"), HOST, "-m", "zkvm.vfio_ccw.kernel_support", "--check"])
 
     say("The plan: --check --diff changes nothing")
     before = state_of_host()
@@ -137,7 +139,9 @@ def main() -> int:
         return 1
     finally:
         subprocess.run(["ccwemu", "down", LAB], capture_output=True, check=False)
-    print(f"\nDone in {time.monotonic() - started:.0f} s. What was run: playbooks/passthrough.yml, playbooks/give_back.yml")
+    print(
+        f"\nDone in {time.monotonic() - started:.0f} s. What was run: playbooks/passthrough.yml, playbooks/give_back.yml"
+    )
     return 0
 
 

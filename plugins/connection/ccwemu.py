@@ -155,6 +155,10 @@ class Connection(ConnectionBase):
         if done.returncode != 0:
             raise AnsibleError(f"cannot fetch {in_path} to {out_path}: {done.stderr.decode(errors='replace').strip()}")
 
+    def reset(self):
+        """Look the node up anew at the next use: a guest that was started again has another process."""
+        self.close()
+
     def close(self):
         self._connected = False
         self._enter = None

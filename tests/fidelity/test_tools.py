@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The emulated s390-tools print and return what the real ones did, and the real mdevctl and driverctl run as they did."""
+"""The emulated s390-tools answer as the real ones did, and the real mdevctl and driverctl run as on the real kernel."""
 
 from __future__ import annotations
 

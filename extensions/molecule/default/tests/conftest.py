@@ -23,7 +23,10 @@ class CcwemuBackend(BaseBackend):
 
     def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
         return self.run_local(
-            "ccwemu exec --lab %s %s -- /bin/sh -c %s", os.environ["CCWEMU_LAB"], self._node, self.get_command(command, *args)
+            "ccwemu exec --lab %s %s -- /bin/sh -c %s",
+            os.environ["CCWEMU_LAB"],
+            self._node,
+            self.get_command(command, *args),
         )
 
 

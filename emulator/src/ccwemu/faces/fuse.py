@@ -13,6 +13,7 @@ import select
 import stat
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -50,6 +51,18 @@ PROCFS = Rules(write_limit=64 * 1024, cut_at_nul=False, root_needs_bits=False)
 DEVICES = Rules(max_write=1024 * 1024)
 
 
+@dataclass(frozen=True)
+class Wiring:
+    """How a face is tied to its machine and to the machine's other faces."""
+
+    lock: AbstractContextManager[object] = field(default_factory=threading.RLock)
+    """Held around every show, store and open: the machine's lock."""
+    changed: Callable[[], None] = lambda: None
+    """Called after each store, before who wrote is answered, without the lock."""
+    noted: Callable[[], None] = lambda: None
+    """Called, possibly with the lock held, when there is something for ``forget_stale`` to do."""
+
+
 @dataclass
 class _OpenAttribute:
     """An open attribute: what it read last, and how far the reader is."""
@@ -75,7 +88,7 @@ _Handle = _OpenAttribute | _OpenDevice | _OpenDirectory
 
 
 class TreeFace:
-    """Serves one tree. ``lock`` is held around every show, store and open: the machine's lock."""
+    """Serves one tree on a /dev/fuse descriptor."""
 
     def __init__(
         self,
@@ -84,26 +97,59 @@ class TreeFace:
         *,
         name: str,
         rules: Rules = SYSFS,
-        lock: AbstractContextManager[object] | None = None,
-        changed: Callable[[], None] | None = None,
+        wiring: Wiring | None = None,
     ) -> None:
+        wiring = wiring if wiring is not None else Wiring()
+        self._noted = wiring.noted
+        self._changed = wiring.changed
         self._root = root
         self._rules = rules
-        self._lock = lock if lock is not None else threading.RLock()
-        self._changed = changed
+        self._lock = wiring.lock
         self._nodes: dict[int, Node] = {wire.ROOT_ID: root}
         self._lookups: dict[int, int] = {}
         self._handles: dict[int, _Handle] = {}
         self._next_handle = 1
+        self._stale: deque[tuple[int, str | None]] = deque()
+        self._flushing = threading.Lock()
         self._guard = threading.Lock()
         blocking = frozenset({Op.WRITE, Op.OPEN, Op.READ}) if rules is DEVICES else frozenset({Op.WRITE})
         self.session = Session(fd, name, self._handlers(), blocking, rules.max_write)
 
     def start(self) -> None:
+        self._root.watchers.append(self._tree_changed)
         self.session.start()
 
     def close(self) -> None:
+        if self._tree_changed in self._root.watchers:
+            self._root.watchers.remove(self._tree_changed)
         self.session.close()
+
+    # -- what the kernel has cached ---------------------------------------------------------------------------------
+
+    def _tree_changed(self, parent: Directory, node: Node) -> None:
+        """Called by the tree, mostly with the machine's lock held: only note what the kernel must forget."""
+        nodeid = wire.ROOT_ID if parent is self._root else parent.ino
+        if nodeid not in self._nodes:
+            return
+        if not node.alive:
+            self._stale.append((nodeid, node.name))
+        if isinstance(node, Directory):
+            self._stale.append((nodeid, None))
+        if self._stale:
+            self._noted()
+
+    def forget_stale(self) -> None:
+        """Have the kernel forget what is no more. Never called with the machine's lock held.
+
+        The kernel takes a directory's lock for it, which a caller may hold who waits for an answer from here.
+        """
+        with self._flushing:
+            while self._stale:
+                nodeid, name = self._stale.popleft()
+                if name is None:
+                    self.session.invalidate_attributes(nodeid)
+                else:
+                    self.session.invalidate_entry(nodeid, name)
 
     def _handlers(self) -> dict[Op, wire.Handler]:
         refuse = self._refuse
@@ -194,8 +240,8 @@ class TreeFace:
         return 2 + sum(isinstance(child, Directory) for child in node)
 
     def _entry_valid(self, node: Node) -> int:
-        """Seconds for which the kernel may take a name for this node without asking."""
-        return 0
+        """Seconds for which the kernel may take a name for this node without asking: it is told when that ends."""
+        return FOREVER
 
     def _attr_valid(self, node: Node) -> int:
         """Seconds for which the kernel may believe mode, owner, size and times."""
@@ -353,8 +399,8 @@ class TreeFace:
             with self._lock:
                 node.store(value)
         finally:
-            if self._changed is not None:
-                self._changed()
+            self.forget_stale()
+            self._changed()
         return len(data)
 
     def _fsync(self, request: Request, body: memoryview) -> bytes:

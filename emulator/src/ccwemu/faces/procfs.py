@@ -8,10 +8,9 @@ kernel resolves it for who asks: /proc/self is the caller, /proc/PID/exe the tru
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 
-from ccwemu.faces.fuse import FOREVER, PROCFS, TreeFace
+from ccwemu.faces.fuse import FOREVER, PROCFS, TreeFace, Wiring
 from ccwemu.machine.tree import Directory, Link, Node
 
 HIDDEN = "/run/ccwemu/proc"
@@ -95,19 +94,10 @@ class ProcFace(TreeFace):
         return 2 if isinstance(node, Directory) else 1  # not counted: that would read the real directory
 
     def _entry_valid(self, node: Node) -> int:
-        """A link to the real procfs lasts, a process does not."""
+        """A link to the real procfs lasts; a process does not, and what the machine adds hides what is there."""
         return FOREVER if isinstance(node, Link) and not node.name.isdigit() else 0
 
 
-def procfs_face(
-    root: Directory,
-    fd: int,
-    real: int,
-    *,
-    node: str,
-    lock: AbstractContextManager[object],
-    changed: Callable[[], None] | None = None,
-) -> TreeFace:
-    """``real``: a descriptor of the root of the node's real procfs; the face keeps it."""
-    merged = Merged(root, real)
-    return ProcFace(merged, fd, name=f"{node} /proc", rules=PROCFS, lock=lock, changed=changed)
+def procfs_face(root: Directory, fd: int, real: int, node: str, wiring: Wiring) -> TreeFace:
+    """``real``: a descriptor of the root of the node's real procfs, which lasts as long as the face."""
+    return ProcFace(Merged(root, real), fd, name=f"{node} /proc", rules=PROCFS, wiring=wiring)

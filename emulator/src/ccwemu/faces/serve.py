@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from ccwemu.faces.devnodes import devices_face
-from ccwemu.faces.fuse import TreeFace
+from ccwemu.faces.fuse import TreeFace, Wiring
 from ccwemu.faces.procfs import procfs_face
 from ccwemu.faces.sysfs import sysfs_face
 from ccwemu.machine.tree import Directory
@@ -35,23 +36,41 @@ class Faces:
         self._node = node
         self._faces: list[TreeFace] = []
         self._real_proc: int | None = None
+        self._noted = threading.Event()
+        self._closed = False
+        self._wiring = Wiring(machine.lock, self.refresh, self._noted.set)
+        threading.Thread(target=self._refresh_when_noted, name=f"{node} names", daemon=True).start()
 
     def serve(self, face: str, fd: int, real_proc: int | None) -> None:
         """Start to serve ``face`` ("sys", "proc" or "dev") on a /dev/fuse descriptor, which is kept."""
-        machine, node, lock = self._machine, self._node, self._machine.lock
+        machine, node, wiring = self._machine, self._node, self._wiring
         if face == "sys":
-            served = sysfs_face(machine.sysfs, fd, node=node, lock=lock)
+            served = sysfs_face(machine.sysfs, fd, node, wiring)
         elif face == "dev":
-            served = devices_face(machine.dev, fd, node=node, lock=lock)
+            served = devices_face(machine.dev, fd, node, wiring)
         elif face == "proc" and real_proc is not None:
             self._real_proc = real_proc
-            served = procfs_face(machine.proc, fd, real_proc, node=node, lock=lock)
+            served = procfs_face(machine.proc, fd, real_proc, node, wiring)
         else:
             raise ValueError(f"no such face: {face}")
         self._faces.append(served)
         served.start()
 
+    def refresh(self) -> None:
+        """Have the kernel forget the names of what the machine has removed. Never called with its lock held."""
+        for face in list(self._faces):
+            face.forget_stale()
+
+    def _refresh_when_noted(self) -> None:
+        """The same for what the machine removes by itself."""
+        while not self._closed:
+            self._noted.wait()
+            self._noted.clear()
+            self.refresh()
+
     def close(self) -> None:
+        self._closed = True
+        self._noted.set()
         for face in self._faces:
             face.close()
         self._faces.clear()

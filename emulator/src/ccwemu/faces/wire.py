@@ -92,10 +92,12 @@ FORGET_IN = Struct("=Q")
 BATCH_FORGET_IN = Struct("=II")
 FORGET_ONE = Struct("=QQ")
 DIRENT = Struct("=QQII")
+INVAL_INODE_OUT = Struct("=Qqq")
 INVAL_ENTRY_OUT = Struct("=QII")
 POLL_WAKEUP_OUT = Struct("=Q")
 
 NOTIFY_POLL = 1
+NOTIFY_INVAL_INODE = 2
 NOTIFY_INVAL_ENTRY = 3
 
 FOPEN_DIRECT_IO = 1
@@ -172,6 +174,10 @@ class Session:
         """Have the kernel forget a name of a directory. Never called with a lock held that a handler needs."""
         raw = os.fsencode(name)
         self._notify(NOTIFY_INVAL_ENTRY, INVAL_ENTRY_OUT.pack(parent, len(raw), 0) + raw + b"\0")
+
+    def invalidate_attributes(self, nodeid: int) -> None:
+        """Have the kernel forget mode, size, times and link count of a node."""
+        self._notify(NOTIFY_INVAL_INODE, INVAL_INODE_OUT.pack(nodeid, -1, 0))
 
     def wake_poll(self, handle: int) -> None:
         self._notify(NOTIFY_POLL, POLL_WAKEUP_OUT.pack(handle))

@@ -96,8 +96,8 @@ class Host:
             _new_boot_id(machine)
             directory, binds = root.prepare(self._base, hostname=self.spec.name, owner=self.ids.outside)
             self._write_kernel_files(machine, directory)
-            self._server = self._listen(machine, directory)
             self._faces = Faces(machine, self.spec.name)
+            self._server = self._listen(machine, self._faces, directory)
             node = NodeSpec(self.spec.name, directory, binds, mounts=self._mounts(machine))
             try:
                 self._namespace = launch(node, self._faces.serve, self.ids)
@@ -133,8 +133,9 @@ class Host:
             self._machine.shutdown()
             self._machine = None
 
-    def _listen(self, machine: Machine, directory: str) -> Server:
-        operations = node_operations(machine, self._soon(self._try_reboot), self._soon(self._power_off))
+    def _listen(self, machine: Machine, faces: Faces, directory: str) -> Server:
+        reboot, off = self._soon(self._try_reboot), self._soon(self._power_off)
+        operations = node_operations(machine, faces.refresh, reboot, off)
         operations |= host_operations(machine, self._machine_spec, self._guest_up)
         path = os.path.join(directory + root.RUN_DIR, "host.sock")
         return Server(path, operations, owner=self.ids.outside)

@@ -42,8 +42,12 @@ def _word(message: Message, key: str) -> str:
     return word
 
 
-def node_operations(machine: Any, reboot: Callable[[], None], poweroff: Callable[[], None]) -> dict[str, Operation]:
-    """``machine`` is a :class:`ccwemu.machine.host.Machine`; the call-backs return before they have done it."""
+def node_operations(
+    machine: Any, refresh: Callable[[], None], reboot: Callable[[], None], poweroff: Callable[[], None]
+) -> dict[str, Operation]:
+    """``machine`` is a :class:`ccwemu.machine.host.Machine`; ``refresh`` lets its faces forget what is no more;
+    ``reboot`` and ``poweroff`` return before they have done it.
+    """
 
     def modprobe(peer: Peer, message: Message) -> Message:
         words = _words(message, "args")
@@ -54,6 +58,7 @@ def node_operations(machine: Any, reboot: Callable[[], None], poweroff: Callable
                 machine.modules.load(words[0], words[1:])
             else:
                 raise Refusal("EINVAL", "modprobe: expected [NAME, PARAMETER=VALUE...] or [-r, NAME]")
+        refresh()
         return {"ok": True}
 
     def dmesg(peer: Peer, message: Message) -> Message:

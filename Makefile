@@ -91,7 +91,7 @@ integration: setup-tests ## playbooks against labs: bad input, connection, isola
 
 .PHONY: molecule
 molecule: setup-tests ## the molecule scenario
-	@cd extensions && $(BIN)/molecule test --all
+	@$(BIN)/molecule test --all
 
 .PHONY: sanity
 sanity: setup-tests ## ansible-test sanity

@@ -139,9 +139,7 @@ def main() -> int:
         return 1
     finally:
         subprocess.run(["ccwemu", "down", LAB], capture_output=True, check=False)
-    print(
-        f"\nDone in {time.monotonic() - started:.0f} s. What was run: playbooks/passthrough.yml, playbooks/give_back.yml"
-    )
+    print(f"\nDone in {time.monotonic() - started:.0f} s. What ran: passthrough.yml and give_back.yml of playbooks/")
     return 0
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import testinfra.backend
+import pytest
 from testinfra.backend.base import BaseBackend, CommandResult
+from testinfra.host import Host
 
 
 class CcwemuBackend(BaseBackend):
@@ -22,12 +23,15 @@ class CcwemuBackend(BaseBackend):
         super().__init__(node, *args, **kwargs)
 
     def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
-        return self.run_local(
-            "ccwemu exec --lab %s %s -- /bin/sh -c %s",
-            os.environ["CCWEMU_LAB"],
-            self._node,
-            self.get_command(command, *args),
-        )
+        line = self.get_command(command, *args)
+        return self.run_local("ccwemu exec --lab %s %s -- /bin/sh -c %s", os.environ["CCWEMU_LAB"], self._node, line)
 
 
-testinfra.backend.BACKENDS["ccwemu"] = "conftest.CcwemuBackend"
+@pytest.fixture(scope="module")
+def lpar1() -> Host:
+    return Host(CcwemuBackend("lpar1"))
+
+
+@pytest.fixture(scope="module")
+def linux01() -> Host:
+    return Host(CcwemuBackend("linux01"))

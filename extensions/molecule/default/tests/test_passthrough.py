@@ -3,21 +3,8 @@
 
 from __future__ import annotations
 
-import pytest
-import testinfra
-
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 SUBCHANNEL = "0.0.16ca"
-
-
-@pytest.fixture(name="lpar1", scope="module")
-def _lpar1():
-    return testinfra.get_host("ccwemu://lpar1")
-
-
-@pytest.fixture(name="linux01", scope="module")
-def _linux01():
-    return testinfra.get_host("ccwemu://linux01")
 
 
 def test_the_subchannel_is_bound_to_vfio_ccw(lpar1):

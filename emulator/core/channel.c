@@ -335,7 +335,7 @@ enum channel_outcome channel_start(struct channel *channel)
 {
 	begin(channel);
 	channel->next = channel->orb.cpa;
-	channel->device->class->chain_begin(channel->device);
+	channel->device->class->chain_begin(channel->device, channel->path);
 	return run(channel, FIRST);
 }
 

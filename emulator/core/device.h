@@ -23,7 +23,7 @@ typedef uint8_t (*device_command)(struct device *device, struct channel *channel
 struct device_class {
 	const device_command *commands;                /* 256 entries; NULL: command reject */
 	/* Before the first command of a channel program, and after a clear. */
-	void (*chain_begin)(struct device *device);
+	void (*chain_begin)(struct device *device, unsigned path);
 	/* Unit status that keeps this command from being looked at (busy, a pending check), or 0. */
 	uint8_t (*select)(struct device *device, unsigned path, uint8_t command);
 	/* The command code has no handler: make sense data. */

@@ -70,14 +70,14 @@ static const device_command commands[256] = {
 uint8_t eckd_check(struct eckd *eckd, uint8_t sense0, uint8_t sense1, uint8_t message)
 {
 	uint8_t *bytes = eckd->device.sense;
-	uint32_t cylinder = eckd->chain.track / eckd->image->heads;
+	uint32_t cylinder = eckd->chain->track / eckd->image->heads;
 
 	memset(bytes, 0, DEVICE_SENSE_SIZE);
 	bytes[0] = sense0;
 	bytes[1] = sense1;
 	bytes[4] = eckd->identity.unit_address;
 	bytes[5] = (uint8_t)cylinder;
-	bytes[6] = (uint8_t)(((cylinder >> 4) & 0xf0) | (eckd->chain.track % eckd->image->heads));
+	bytes[6] = (uint8_t)(((cylinder >> 4) & 0xf0) | (eckd->chain->track % eckd->image->heads));
 	bytes[7] = message;
 	bytes[27] = 0x80; /* these are the 24-byte format */
 	eckd->device.sense_pending = true;
@@ -89,12 +89,13 @@ static void reject(struct device *device)
 	eckd_check(eckd_of(device), SENSE0_REJECT, 0, MESSAGE_COMMAND);
 }
 
-static void chain_begin(struct device *device)
+static void chain_begin(struct device *device, unsigned path)
 {
 	struct eckd *eckd = eckd_of(device);
 
-	memset(&eckd->chain, 0, sizeof(eckd->chain));
-	eckd->chain.last = eckd->image->cylinders * eckd->image->heads - 1;
+	eckd->chain = &eckd->chains[path / CSS_PATHS];
+	memset(eckd->chain, 0, sizeof(*eckd->chain));
+	eckd->chain->last = eckd->image->cylinders * eckd->image->heads - 1;
 }
 
 static const struct device_class class = {
@@ -114,7 +115,7 @@ void eckd_init(struct eckd *eckd, const struct ckd_image *image, const struct ec
 	eckd->identity = *identity;
 	eckd->read_only = read_only || !image->writable;
 	eckd->reserved_by = -1;
-	chain_begin(&eckd->device);
+	chain_begin(&eckd->device, 0);
 }
 
 uint8_t eckd_model_of(uint32_t cylinders)

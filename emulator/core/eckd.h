@@ -54,7 +54,8 @@ struct eckd {
 	bool read_only;
 	int reserved_by;            /* initiator, -1: none */
 	struct eckd_path paths[DEVICE_PATHS];
-	struct eckd_chain chain;
+	struct eckd_chain chains[DEVICE_INITIATORS]; /* a host may have suspended its program while another's runs */
+	struct eckd_chain *chain;   /* of the host whose command this is */
 };
 
 void eckd_init(struct eckd *eckd, const struct ckd_image *image, const struct eckd_identity *identity,

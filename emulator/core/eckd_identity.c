@@ -130,7 +130,7 @@ uint8_t eckd_perform_function(struct device *device, struct channel *channel)
 		return UNIT_END;
 	if (data[0] != PREPARE || data[6] != FEATURES)
 		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_PARAMETER);
-	eckd->chain.page_ready = true;
+	eckd->chain->page_ready = true;
 	return UNIT_END;
 }
 
@@ -140,9 +140,9 @@ uint8_t eckd_read_subsystem_data(struct device *device, struct channel *channel)
 	static const uint8_t features[256];
 	struct eckd *eckd = eckd_of(device);
 
-	if (!eckd->chain.page_ready)
+	if (!eckd->chain->page_ready)
 		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
-	eckd->chain.page_ready = false;
+	eckd->chain->page_ready = false;
 	channel_store(channel, features, sizeof(features));
 	return UNIT_END;
 }

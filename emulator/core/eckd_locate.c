@@ -27,7 +27,7 @@ static uint8_t reject(struct eckd *eckd, uint8_t message)
 uint8_t eckd_define_extent(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 	uint8_t data[16];
 	size_t size = channel_fetch(channel, data, sizeof(data));
 	uint32_t first, last;
@@ -56,11 +56,11 @@ static uint8_t find_record(struct eckd *eckd, const uint8_t id[5])
 {
 	uint8_t status;
 
-	eckd->chain.index_passes = 1; /* the search begins at the index: one time round is enough */
+	eckd->chain->index_passes = 1; /* the search begins at the index: one time round is enough */
 	do {
 		status = eckd_next_record(eckd, false, true);
 	} while (!status && memcmp(eckd_count_field(eckd), id, 5));
-	eckd->chain.index_passes = 0;
+	eckd->chain->index_passes = 0;
 	return status;
 }
 
@@ -70,15 +70,15 @@ static uint8_t orient(struct eckd *eckd, const uint8_t *data)
 
 	switch (data[0] & 0xc0) {
 	case ORIENT_HOME:
-		eckd->chain.orientation = AT_HOME;
+		eckd->chain->orientation = AT_HOME;
 		break;
 	case ORIENT_INDEX:
-		eckd->chain.orientation = AT_INDEX;
+		eckd->chain->orientation = AT_INDEX;
 		break;
 	case ORIENT_DATA:
 		status = find_record(eckd, data + 8);
 		if (!status)
-			eckd->chain.orientation = AT_DATA;
+			eckd->chain->orientation = AT_DATA;
 		break;
 	case ORIENT_COUNT:
 		status = find_record(eckd, data + 8);
@@ -103,7 +103,7 @@ static bool known_operation(uint8_t operation)
 uint8_t eckd_locate_record(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 	uint8_t data[16], operation, status;
 	size_t size = channel_fetch(channel, data, sizeof(data));
 	uint32_t track;
@@ -134,7 +134,7 @@ uint8_t eckd_locate_record(struct device *device, struct channel *channel)
 
 uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access access)
 {
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 	bool fits = false;
 
 	if (!chain->in_domain)
@@ -163,7 +163,7 @@ uint8_t eckd_seek(struct device *device, struct channel *channel)
 {
 	enum { SEEK_CYLINDER = 0x0b, SEEK_HEAD = 0x1b };
 	struct eckd *eckd = eckd_of(device);
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 	uint8_t data[6], status;
 	size_t size = channel_fetch(channel, data, sizeof(data));
 	uint32_t track, heads = eckd->image->heads;
@@ -193,12 +193,12 @@ uint8_t eckd_recalibrate(struct device *device, struct channel *channel)
 	uint8_t status;
 
 	(void)channel;
-	if (eckd->chain.in_domain)
+	if (eckd->chain->in_domain)
 		return reject(eckd, MESSAGE_SEQUENCE);
-	if (eckd->chain.mask & MASK_SEEK)
+	if (eckd->chain->mask & MASK_SEEK)
 		return file_protected(eckd);
-	eckd->chain.index_passes = 0;
-	eckd->chain.found = false;
+	eckd->chain->index_passes = 0;
+	eckd->chain->found = false;
 	status = eckd_move_to(eckd, 0);
 	return status ? status : UNIT_END;
 }
@@ -213,10 +213,10 @@ uint8_t eckd_set_file_mask(struct device *device, struct channel *channel)
 		return UNIT_END;
 	if (!size)
 		return reject(eckd, MESSAGE_COUNT);
-	if (eckd->chain.extent_defined || eckd->chain.mask_set)
+	if (eckd->chain->extent_defined || eckd->chain->mask_set)
 		return reject(eckd, MESSAGE_SEQUENCE);
-	eckd->chain.mask = mask;
-	eckd->chain.mask_set = true;
+	eckd->chain->mask = mask;
+	eckd->chain->mask_set = true;
 	return UNIT_END;
 }
 
@@ -243,7 +243,7 @@ static bool satisfied(uint8_t command, int compared)
 
 static uint8_t search_ends(struct eckd *eckd, bool match)
 {
-	eckd->chain.found = match;
+	eckd->chain->found = match;
 	return match ? UNIT_END | UNIT_MODIFIER : UNIT_END;
 }
 
@@ -254,7 +254,7 @@ uint8_t eckd_search_id(struct device *device, struct channel *channel)
 	uint8_t argument[5], status;
 	size_t size;
 
-	if (eckd->chain.in_domain)
+	if (eckd->chain->in_domain)
 		return reject(eckd, MESSAGE_SEQUENCE);
 	status = eckd_next_record(eckd, channel->command & 0x80, true);
 	if (status)
@@ -272,9 +272,9 @@ static uint8_t next_key(struct eckd *eckd, bool multitrack)
 {
 	uint8_t status = 0;
 
-	if (eckd->chain.orientation != AT_COUNT)
+	if (eckd->chain->orientation != AT_COUNT)
 		status = eckd_next_record(eckd, multitrack, true);
-	while (!status && (!ckd_key_length(eckd_count_field(eckd)) || eckd->chain.record == CKD_FIRST_RECORD))
+	while (!status && (!ckd_key_length(eckd_count_field(eckd)) || eckd->chain->record == CKD_FIRST_RECORD))
 		status = eckd_next_record(eckd, multitrack, true);
 	return status;
 }
@@ -286,13 +286,13 @@ uint8_t eckd_search_key(struct device *device, struct channel *channel)
 	const uint8_t *count;
 	size_t size;
 
-	if (eckd->chain.in_domain)
+	if (eckd->chain->in_domain)
 		return reject(eckd, MESSAGE_SEQUENCE);
 	status = next_key(eckd, channel->command & 0x80);
 	if (status)
 		return status;
 	count = eckd_count_field(eckd);
-	eckd->chain.orientation = AT_KEY;
+	eckd->chain->orientation = AT_KEY;
 	size = channel_fetch(channel, argument, ckd_key_length(count));
 	if (channel_failed(channel))
 		return UNIT_END;
@@ -305,15 +305,15 @@ uint8_t eckd_search_home(struct device *device, struct channel *channel)
 	uint8_t argument[4], status = 0;
 	size_t size;
 
-	if (eckd->chain.in_domain)
+	if (eckd->chain->in_domain)
 		return reject(eckd, MESSAGE_SEQUENCE);
-	if (channel->command & 0x80 && eckd->chain.orientation != AT_INDEX)
+	if (channel->command & 0x80 && eckd->chain->orientation != AT_INDEX)
 		status = eckd_next_track(eckd);
 	if (status)
 		return status;
 	size = channel_fetch(channel, argument, sizeof(argument));
 	if (channel_failed(channel))
 		return UNIT_END;
-	eckd->chain.orientation = AT_HOME;
+	eckd->chain->orientation = AT_HOME;
 	return search_ends(eckd, size && !memcmp(eckd_track_bytes(eckd) + 1, argument, size));
 }

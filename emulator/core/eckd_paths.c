@@ -134,8 +134,9 @@ uint8_t eckd_release(struct device *device, struct channel *channel)
 uint8_t eckd_select_path(struct device *device, unsigned path, uint8_t command)
 {
 	enum { SENSE = 0x04, STEAL_LOCK = 0x14, SENSE_PGID = 0x34, SET_PGID = 0xaf, SENSE_ID = 0xe4 };
-	const struct eckd *eckd = eckd_of(device);
+	struct eckd *eckd = eckd_of(device);
 
+	eckd->chain = &eckd->chains[initiator(path)];
 	if (command != SENSE && device->sense_pending) { /* any other command gives the sense data up */
 		device->sense_pending = false;
 		memset(device->sense, 0, sizeof(device->sense));

@@ -9,12 +9,12 @@
 
 uint8_t *eckd_track_bytes(const struct eckd *eckd)
 {
-	return ckd_track(eckd->image, eckd->chain.track);
+	return ckd_track(eckd->image, eckd->chain->track);
 }
 
 uint8_t *eckd_count_field(const struct eckd *eckd)
 {
-	return eckd_track_bytes(eckd) + eckd->chain.record;
+	return eckd_track_bytes(eckd) + eckd->chain->record;
 }
 
 bool eckd_track_number(const struct eckd *eckd, const uint8_t address[4], uint32_t *track)
@@ -31,7 +31,7 @@ bool eckd_track_number(const struct eckd *eckd, const uint8_t address[4], uint32
 
 uint8_t eckd_move_to(struct eckd *eckd, uint32_t track)
 {
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 
 	chain->track = track;
 	chain->record = 0;
@@ -44,7 +44,7 @@ uint8_t eckd_move_to(struct eckd *eckd, uint32_t track)
 /* To the track that follows, across cylinders only for the operations of a Locate Record. */
 uint8_t eckd_next_track(struct eckd *eckd)
 {
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 
 	if (!chain->in_domain) {
 		if ((chain->mask & MASK_SEEK) == MASK_NO_SEEK)
@@ -60,7 +60,7 @@ uint8_t eckd_next_track(struct eckd *eckd)
 /* Offset of what comes under the heads next. */
 static uint32_t next_offset(const struct eckd *eckd)
 {
-	const struct eckd_chain *chain = &eckd->chain;
+	const struct eckd_chain *chain = eckd->chain;
 
 	if (chain->orientation < AT_COUNT)
 		return CKD_FIRST_RECORD;
@@ -70,7 +70,7 @@ static uint32_t next_offset(const struct eckd *eckd)
 /* The end of the track went by. A search over several tracks ends with the cylinder, everything else on its second. */
 static uint8_t pass_index(struct eckd *eckd, bool multitrack, bool searching)
 {
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 
 	if (!(multitrack && searching) && ++chain->index_passes > 1)
 		return eckd_check(eckd, 0, SENSE1_NO_RECORD, MESSAGE_NONE);
@@ -86,7 +86,7 @@ static uint8_t pass_index(struct eckd *eckd, bool multitrack, bool searching)
  */
 uint8_t eckd_next_record(struct eckd *eckd, bool multitrack, bool searching)
 {
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 
 	for (;;) {
 		uint32_t offset = next_offset(eckd);
@@ -114,6 +114,6 @@ uint8_t eckd_next_user_record(struct eckd *eckd, bool multitrack)
 
 	do {
 		status = eckd_next_record(eckd, multitrack, false);
-	} while (!status && eckd->chain.record == CKD_FIRST_RECORD);
+	} while (!status && eckd->chain->record == CKD_FIRST_RECORD);
 	return status;
 }

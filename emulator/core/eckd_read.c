@@ -8,7 +8,7 @@
 /* The transfer is over: one operation of a Locate Record less. */
 static void done(struct eckd *eckd)
 {
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 
 	chain->index_passes = 0;
 	if (chain->in_domain && !--chain->operations_left)
@@ -26,7 +26,7 @@ uint8_t eckd_read_record(struct device *device, struct channel *channel)
 {
 	enum { DATA = 0x06, KEY_DATA = 0x0e, COUNT_KEY_DATA = 0x1e };
 	struct eckd *eckd = eckd_of(device);
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 	uint8_t kind = channel->command & 0x7f;
 	uint8_t status = eckd_enter_domain(eckd, ACCESS_READ);
 	const uint8_t *count, *from;
@@ -73,7 +73,7 @@ uint8_t eckd_read_count(struct device *device, struct channel *channel)
 uint8_t eckd_read_r0(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 	uint8_t status = eckd_enter_domain(eckd, ACCESS_READ);
 
 	if (!status && channel->command & MULTITRACK && chain->orientation >= AT_COUNT)
@@ -95,12 +95,12 @@ uint8_t eckd_read_home(struct device *device, struct channel *channel)
 	struct eckd *eckd = eckd_of(device);
 	uint8_t status = eckd_enter_domain(eckd, ACCESS_READ);
 
-	if (!status && channel->command & MULTITRACK && eckd->chain.orientation != AT_INDEX)
+	if (!status && channel->command & MULTITRACK && eckd->chain->orientation != AT_INDEX)
 		status = eckd_next_track(eckd);
 	if (status)
 		return status;
 	channel_store(channel, eckd_track_bytes(eckd), CKD_HOME_SIZE);
-	eckd->chain.orientation = AT_HOME;
+	eckd->chain->orientation = AT_HOME;
 	done(eckd);
 	return UNIT_END;
 }
@@ -112,10 +112,10 @@ uint8_t eckd_read_ipl(struct device *device, struct channel *channel)
 	const uint8_t *count;
 	uint8_t status;
 
-	if (eckd->chain.extent_defined)
+	if (eckd->chain->extent_defined)
 		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
-	eckd->chain.index_passes = 0;
-	eckd->chain.found = false;
+	eckd->chain->index_passes = 0;
+	eckd->chain->found = false;
 	status = eckd_move_to(eckd, 0);
 	if (!status)
 		status = eckd_next_user_record(eckd, false);
@@ -123,6 +123,6 @@ uint8_t eckd_read_ipl(struct device *device, struct channel *channel)
 		return status;
 	count = eckd_count_field(eckd);
 	channel_store(channel, count + CKD_COUNT_SIZE + ckd_key_length(count), ckd_data_length(count));
-	eckd->chain.orientation = AT_DATA;
+	eckd->chain->orientation = AT_DATA;
 	return ending(eckd, ckd_data_length(count));
 }

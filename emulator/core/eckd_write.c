@@ -31,13 +31,13 @@ static uint8_t invalid_format(struct eckd *eckd)
 /* May this chain write in this way, here and now? 0 or the unit status of a check. */
 static uint8_t permit(struct eckd *eckd, enum eckd_access access)
 {
-	uint8_t write = eckd->chain.mask & MASK_WRITE;
+	uint8_t write = eckd->chain->mask & MASK_WRITE;
 
 	if (eckd->read_only)
 		return inhibited(eckd);
 	if (write == MASK_NO_WRITE || (access == ACCESS_FORMAT && write == MASK_UPDATE_ONLY))
 		return file_protected(eckd);
-	if (!eckd->chain.found)
+	if (!eckd->chain->found)
 		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
 	return eckd_enter_domain(eckd, access);
 }
@@ -45,7 +45,7 @@ static uint8_t permit(struct eckd *eckd, enum eckd_access access)
 /* One operation of a Locate Record less. Outside of one, the next write needs a search of its own. */
 static void done(struct eckd *eckd, bool formatted)
 {
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 
 	chain->index_passes = 0;
 	chain->orientation = AT_DATA;
@@ -68,7 +68,7 @@ static void fill(struct channel *channel, uint8_t *to, size_t size)
 uint8_t eckd_write_record(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	struct eckd_chain *chain = &eckd->chain;
+	struct eckd_chain *chain = eckd->chain;
 	bool with_key = channel->command & 0x08;
 	uint8_t status = permit(eckd, ACCESS_UPDATE);
 	bool here = chain->orientation == AT_COUNT || (!with_key && chain->orientation == AT_KEY);
@@ -97,7 +97,7 @@ static uint32_t cells_used(const struct eckd *eckd)
 	uint32_t offset = CKD_FIRST_RECORD + ckd_record_size(track + CKD_FIRST_RECORD);
 	uint32_t cells = 0;
 
-	for (; offset <= eckd->chain.record; offset += ckd_record_size(track + offset))
+	for (; offset <= eckd->chain->record; offset += ckd_record_size(track + offset))
 		cells += ckd_record_cells(ckd_key_length(track + offset), ckd_data_length(track + offset));
 	return cells;
 }
@@ -128,7 +128,7 @@ static void format(struct eckd *eckd, struct channel *channel, uint32_t offset, 
 	put_end(to + size);
 	fill(channel, to + CKD_COUNT_SIZE, size - CKD_COUNT_SIZE);
 	memcpy(to, count, CKD_COUNT_SIZE);
-	eckd->chain.record = offset;
+	eckd->chain->record = offset;
 }
 
 /* Get the count field of a record to be formatted. 0, or the status to end with. */
@@ -167,12 +167,12 @@ uint8_t eckd_write_ckd(struct device *device, struct channel *channel)
 	}
 	if (status)
 		return status;
-	if (eckd->chain.orientation < AT_COUNT)
+	if (eckd->chain->orientation < AT_COUNT)
 		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
 	status = fetch_count(eckd, channel, count);
 	if (status)
 		return status;
-	offset = eckd->chain.record + ckd_record_size(eckd_count_field(eckd));
+	offset = eckd->chain->record + ckd_record_size(eckd_count_field(eckd));
 	if (!fits_track(eckd, offset, count, cells_used(eckd)))
 		return invalid_format(eckd);
 	format(eckd, channel, offset, count);
@@ -189,9 +189,9 @@ uint8_t eckd_write_r0(struct device *device, struct channel *channel)
 
 	if (status)
 		return status;
-	if ((eckd->chain.mask & MASK_WRITE) != MASK_ALL)
+	if ((eckd->chain->mask & MASK_WRITE) != MASK_ALL)
 		return file_protected(eckd);
-	if (eckd->chain.orientation > AT_HOME)
+	if (eckd->chain->orientation > AT_HOME)
 		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
 	status = fetch_count(eckd, channel, count);
 	if (status)
@@ -212,7 +212,7 @@ uint8_t eckd_erase(struct device *device, struct channel *channel)
 
 	if (status)
 		return status;
-	if (eckd->chain.orientation < AT_COUNT)
+	if (eckd->chain->orientation < AT_COUNT)
 		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
 	for (uint32_t left = eckd->image->track_size / sizeof(piece); left; left--)
 		if (channel_fetch_upto(channel, piece, sizeof(piece)) < sizeof(piece))

@@ -213,7 +213,7 @@ unsigned subchannel_clear(struct subchannel *sch)
 		return 3;
 	sch->scsw_flags = SCSW_FC_CLEAR | SCSW_SC_PENDING;
 	forget_program(sch);
-	sch->device->class->chain_begin(sch->device);
+	sch->device->class->chain_begin(sch->device, sch->initiator * CSS_PATHS);
 	return 0;
 }
 

@@ -463,7 +463,9 @@ static PyObject *device_reject(DeviceObject *self, PyObject *code)
 		PyErr_Format(PyExc_ValueError, "command code %ld; 0 to 255 are possible", command);
 		return NULL;
 	}
+	core_lock(&self->lock);
 	device_refuse(&self->eckd.device, (uint8_t)command);
+	pthread_mutex_unlock(&self->lock);
 	Py_RETURN_NONE;
 }
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import pytest
-from core_rig import BLOCK_SIZE, CC, DATA, PROGRAM, SLI, C, Rig, extent, locate, record_data
+from core_rig import BLOCK_SIZE, CC, DATA, PROGRAM, SLI, SUSPEND, C, Rig, extent, locate, record_data
 
-from ccwemu.channel import Device, Image, Record, Subchannel, track_address
+from ccwemu.channel import Device, Image, OrbFlag, Record, Subchannel, track_address
 
 OK = "0c 00 0000"
 CHECK, EXCEPTION = 0x0E, 0x0D
@@ -468,6 +468,30 @@ def test_a_host_that_goes_away_leaves_nothing_reserved(rig: Rig) -> None:
     del other
     assert rig.run(C(0x64, 64)).status == OK
     assert sense_pgid(rig, sch=rig.subchannel())[:2] == "00"
+
+
+def test_a_suspended_program_is_not_disturbed_by_another_host(rig: Rig) -> None:
+    """Extent and position belong to the program, not to the device."""
+    other = rig.subchannel()
+    program = [*domain(READ_OP, 2, 0, 1), C(0x06, 9, SUSPEND)]
+    addresses = rig.place(program)
+    rig.start(addresses, OrbFlag.FORMAT_1 | OrbFlag.SUSPEND, 0xFF, 0, PROGRAM, rig.sch)
+    rig.place([C(0x07, bytes(2) + track_address(1, 3), CC), C(0x1F, b"\xc0")], at=0x2000)
+    assert rig.start((), OrbFlag.FORMAT_1, 0xFF, 0, 0x2000, other).status == OK
+    rig.place(program)
+    rig.memory[PROGRAM + 17] = 0
+    assert rig.sch.resume() == 0
+    assert rig.sch.test()[1][8:12].hex() == "0c000000"
+    assert rig.stored(addresses[2], 9) == b"data of 1"
+
+
+def test_a_unit_without_a_function(rig: Rig) -> None:
+    rig.device.reject(0x64)
+    result = rig.run(C(0x64, 64))
+    assert (result.raw[8], result.sense) == (CHECK, "800001")
+    assert rig.run(C(0xFA, 256)).status == OK
+    with pytest.raises(ValueError, match="0 to 255 are possible"):
+        rig.device.reject(256)
 
 
 def test_damaged_track_is_an_equipment_check_and_stays_as_it_is(rig: Rig) -> None:

@@ -204,6 +204,13 @@ def test_driver_override_since(make: Make, kernel: str, there: bool) -> None:
     assert (find(make(kernel), f"{SCH}/driver_override") is not None) is there
 
 
+@pytest.mark.parametrize(("kernel", "there"), [("5.4.0", True), ("5.10.0", False)])
+def test_power_directories(make: Make, kernel: str, there: bool) -> None:
+    machine = make(kernel)
+    for path in (SCH, "/sys/bus/ccw/devices/0.0.7e52", "/sys/devices/css0"):
+        assert ("power" in names(machine, path)) is there
+
+
 def test_autoprobe(make: Make) -> None:
     machine = make(modules=("vfio", "mdev"))
     for written, expected in ((b"0", "0\n"), (b"x", "1\n"), (b"0\n", "0\n")):

@@ -224,7 +224,7 @@ class Driver:
     def unregister(self) -> None:
         """driver_unregister: lets its devices go, newest first; others may take them only when asked to."""
         for device in reversed(list(self.devices)):
-            self.bus.release(device)
+            self.bus.release(device, self)
         del self.bus.drivers[self.name]
         self.emit("remove")
         if self.module is not None:
@@ -314,7 +314,7 @@ class Bus:
 
     def attach_to(self, device: Device, driver: Driver) -> bool:
         with device.mutex:
-            if device.driver is not None or not self.match(device, driver):
+            if not device.registered or device.driver is not None or not self.match(device, driver):
                 return False
             try:
                 self.probe(device, driver)
@@ -338,11 +338,14 @@ class Bus:
         driver.devices.append(device)
         device.emit("bind")
 
-    def release(self, device: Device) -> None:
-        """device_release_driver: links first, then the driver's remove (which may wait), then the event."""
+    def release(self, device: Device, only: Driver | None = None) -> None:
+        """device_release_driver: links first, then the driver's remove (which may wait), then the event.
+
+        ``only``: not where another driver has the device by now.
+        """
         with device.mutex:
             driver = device.driver
-            if driver is None:
+            if driver is None or only not in (None, driver):
                 return
             _unlink_driver(device, driver)
             driver.remove(device)
@@ -367,7 +370,7 @@ class Bus:
         device = self.find(data)
         if device is None or device.driver is not driver:
             raise error(errno.ENODEV)
-        self.release(device)
+        self.release(device, driver)
 
 
 def _unlink_driver(device: Device, driver: Driver) -> None:

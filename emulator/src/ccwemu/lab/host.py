@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import select
 import signal
 import threading
 import uuid
@@ -159,6 +160,11 @@ class Host:
 
     def _watch(self, namespace: Namespace) -> None:
         """Wait for the end of a node. One that ended by itself by reboot(2) starts again, another stays down."""
+        pidfd = os.dup(namespace.pidfd)
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.poll()
+        os.close(pidfd)
         try:
             _, status = os.waitpid(namespace.pid, 0)
         except ChildProcessError:

@@ -46,6 +46,15 @@ class Bind:
 
 
 @dataclass(frozen=True)
+class Links:
+    """A read-only directory of the node that holds links (name → text) and empty directories."""
+
+    target: str
+    links: dict[str, str]
+    directories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Mount:
     """A mount that the node has from its start, with the files to put there (name → text)."""
 
@@ -62,7 +71,8 @@ class NodeSpec:
 
     hostname: str
     root: str
-    binds: Sequence[Bind]
+    binds: Sequence[Bind | Links]
+    """In the order in which they are mounted."""
     faces: Sequence[str] = ("sys", "dev", "proc")
     mounts: Sequence[Mount] = ()
 
@@ -125,11 +135,12 @@ def _message(spec: NodeSpec, ids: IdMap) -> dict[str, Any]:
     return {
         "hostname": spec.hostname,
         "root": spec.root,
-        "binds": [(bind.source, bind.target, bind.read_only) for bind in spec.binds],
+        "binds": [vars(bind) for bind in spec.binds],
         "faces": list(spec.faces),
         "mounts": [vars(mount) for mount in spec.mounts],
         "id_count": ids.count,
         "shifted": ids.shifted,
+        "owner": ids.outside if ids.shifted else 0,
     }
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from ccwemu import tools
 from ccwemu.namespace import power
-from ccwemu.namespace.launch import Bind
+from ccwemu.namespace.launch import Bind, Links
 
 RUN_DIR = "/run/ccwemu"
 LAUNCHERS_AT = "/usr/local/sbin"
@@ -31,11 +31,11 @@ _MODES = {"proc": 0o555, "root": 0o700, "run/lock": 0o1777, "sys": 0o555, "tmp":
 """Of those that have another than 0755."""
 
 _COPIED = (
-    "alternatives", "bash.bashrc", "ca-certificates.conf", "debian_version", "environment", "host.conf", "inputrc",
+    "bash.bashrc", "ca-certificates.conf", "debian_version", "environment", "host.conf", "inputrc",
     "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "locale.conf", "login.defs", "lsb-release", "magic",
     "mke2fs.conf", "os-release", "pam.d", "perl", "pki", "profile", "profile.d", "protocols", "python3",
-    f"python3.{sys.version_info.minor}", "redhat-release", "security", "services", "shells", "skel", "ssl",
-    "system-release", "terminfo", "timezone",
+    f"python3.{sys.version_info.minor}", "redhat-release", "security", "services", "shells", "skel",
+    "ssl/certs/ca-certificates.crt", "ssl/openssl.cnf", "system-release", "terminfo", "timezone",
 )  # fmt: skip
 """What of the machine's /etc describes the programs that are bound from it."""
 
@@ -68,11 +68,12 @@ nogroup:x:65534:
 _NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n"
 
 _COMMANDS = (*tools.COMMANDS, *power.COMMANDS)
-_PACKAGE_DATABASES = ("/var/lib/dpkg", "/var/lib/rpm")
+_BOUND = ("/etc/alternatives", "/var/lib/dpkg", "/var/lib/rpm")
+"""Read-only: hundreds of links, and the package manager's knowledge of what /usr holds."""
 _LIBRARY_LINKS = ("bin", "lib", "lib32", "lib64", "libx32")
 
 
-def prepare(base: str, *, hostname: str, owner: int) -> tuple[str, list[Bind]]:
+def prepare(base: str, *, hostname: str, owner: int) -> tuple[str, list[Bind | Links]]:
     """Make, or make ready again after a reboot, the root of a node below ``base``.
 
     ``owner``: the outside id of the node's root. Returns the directory and what is bound into it. What the node has
@@ -89,7 +90,7 @@ def prepare(base: str, *, hostname: str, owner: int) -> tuple[str, list[Bind]]:
         os.umask(old_umask)
 
 
-def _prepare(base: str, root: str, hostname: str, owner: int, *, first: bool) -> tuple[str, list[Bind]]:
+def _prepare(base: str, root: str, hostname: str, owner: int, *, first: bool) -> tuple[str, list[Bind | Links]]:
     for name in _DIRECTORIES:
         os.makedirs(os.path.join(root, name), exist_ok=True)
     for name, mode in _MODES.items():
@@ -101,7 +102,8 @@ def _prepare(base: str, root: str, hostname: str, owner: int, *, first: bool) ->
     launchers = _write_launchers(base)
     binds = _system_binds(root, launchers)
     for bind in binds:
-        _make_mount_point(bind.source, root + bind.target)
+        if not bind.target.startswith(_IN_OTHERS):
+            os.makedirs(root + bind.target, exist_ok=True)
     if first:
         give(root, owner)
     else:
@@ -158,6 +160,7 @@ def _write_etc(root: str, hostname: str) -> None:
 
 def _copy(source: str, target: str) -> None:
     """Copy a file, link or tree; what may not be read is left out (keys among certificates, for one)."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
     try:
         if os.path.isdir(source) and not os.path.islink(source):
             shutil.copytree(source, target, symlinks=True, ignore=_unreadable, dirs_exist_ok=True)
@@ -179,22 +182,29 @@ def _unreadable(directory: str, names: list[str]) -> list[str]:
 # -- programs ---------------------------------------------------------------------------------------------------------
 
 
-def _system_binds(root: str, launchers: str) -> list[Bind]:
-    binds = [Bind("/usr", "/usr")]
+_MODULES = "/var/lib/modules"
+"""Where a node's /lib/modules is kept."""
+
+_IN_OTHERS = ("/usr/", "/lib/")
+"""Mount points that another bind brings."""
+
+
+def _system_binds(root: str, launchers: str) -> list[Bind | Links]:
+    merged = os.path.isdir("/usr/lib/modules")
+    binds: list[Bind | Links] = [Bind("/usr", "/usr")]
     for name in _LIBRARY_LINKS:
-        binds += _top_level(root, name)
-    if os.path.isdir("/usr/lib/modules"):
-        os.makedirs(os.path.join(root, "var/lib/modules"), exist_ok=True)
-        binds.append(Bind(os.path.join(root, "var/lib/modules"), "/usr/lib/modules", read_only=False))
-    else:
-        _directory_of_links(os.path.join(root, "lib"), {name: f"/usr/lib/{name}" for name in os.listdir("/usr/lib")})
-        os.makedirs(os.path.join(root, "lib/modules"), exist_ok=True)
+        if name != "lib" or merged:
+            binds += _top_level(root, name)
+    if not merged:  # nowhere in /usr to bind the modules on: /lib becomes a directory of its own
+        libraries = {name: f"/usr/lib/{name}" for name in os.listdir("/usr/lib") if name != "modules"}
+        binds.append(Links("/lib", libraries, ("modules",)))
+    os.makedirs(root + _MODULES, exist_ok=True)
+    binds.append(Bind(root + _MODULES, "/usr/lib/modules" if merged else "/lib/modules", read_only=False))
     sbin = {name: f"/usr/sbin/{name}" for name in os.listdir("/usr/sbin")} if os.path.isdir("/usr/sbin") else {}
-    sbin |= {name: f"{LAUNCHERS_AT}/{name}" for name in _COMMANDS}
-    _directory_of_links(os.path.join(root, "sbin"), sbin)
+    binds.append(Links("/sbin", sbin | {name: f"{LAUNCHERS_AT}/{name}" for name in _COMMANDS}))
     if os.path.isdir(LAUNCHERS_AT):
         binds.append(Bind(launchers, LAUNCHERS_AT))
-    binds += [Bind(path, path) for path in _PACKAGE_DATABASES if os.path.isdir(path)]
+    binds += [Bind(path, path) for path in _BOUND if os.path.isdir(path)]
     binds += [Bind(path, path) for path in python_paths()]
     return binds
 
@@ -202,8 +212,6 @@ def _system_binds(root: str, launchers: str) -> list[Bind]:
 def _top_level(root: str, name: str) -> list[Bind]:
     """/bin, /lib...: a link where the machine has one (merged /usr), or else a bind of the directory."""
     source, target = "/" + name, os.path.join(root, name)
-    if name == "lib" and not os.path.isdir("/usr/lib/modules"):
-        return []
     if os.path.islink(source):
         if not os.path.islink(target):
             os.symlink(os.readlink(source), target)
@@ -211,17 +219,9 @@ def _top_level(root: str, name: str) -> list[Bind]:
     return [Bind(source, source)] if os.path.isdir(source) else []
 
 
-def _directory_of_links(directory: str, links: dict[str, str]) -> None:
-    os.makedirs(directory, exist_ok=True)
-    for name, target in links.items():
-        path = os.path.join(directory, name)
-        if not os.path.lexists(path):
-            os.symlink(target, path)
-
-
 def modules_directory(root: str) -> str:
     """Where a node's /lib/modules lies in its root directory."""
-    return os.path.join(root, "var/lib/modules" if os.path.isdir("/usr/lib/modules") else "lib/modules")
+    return root + _MODULES
 
 
 def python_paths() -> list[str]:
@@ -266,15 +266,3 @@ def _launcher(name: str, sources: str) -> str:
     else:
         run = f"from ccwemu import tools\n\nsys.exit(tools.run({name!r}, sys.argv[1:]))\n"
     return f"{head}# ccwemu: the emulated command {name}\nimport sys\n\nsys.path.insert(0, {sources!r})\n{run}"
-
-
-def _make_mount_point(source: str, target: str) -> None:
-    if os.path.lexists(target):
-        return
-    # The bind of /usr comes first and brings what lies in it.
-    if os.path.isdir(source):
-        os.makedirs(target, exist_ok=True)
-    else:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "x", encoding="ascii"):
-            pass

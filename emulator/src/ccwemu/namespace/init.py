@@ -130,9 +130,9 @@ def _make_links(target: str, entry: dict[str, Any], owner: int) -> None:
 
 
 def _map_self(uid: int, gid: int, proc: str) -> None:
+    """Map one id. Python's library may be out of reach here: nothing may be imported, not even a codec."""
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1\n"), ("gid_map", f"0 {gid} 1\n")):
-        with open(f"{proc}/self/{name}", "w", encoding="ascii") as file:
-            file.write(text)
+        sys_.write_file(f"{proc}/self/{name}", text)
 
 
 def _user_namespace_of_range(link: Link) -> int:

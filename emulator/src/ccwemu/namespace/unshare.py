@@ -205,13 +205,14 @@ def _covered(ranges: list[tuple[int, int]], first: int, count: int) -> bool:
 def write_maps(pid: int, ids: IdMap, proc: str = "/proc") -> None:
     """Write the maps of a process that has just made its user namespace. A single id gives up setgroups()."""
     if ids.single:
-        _write(f"{proc}/{pid}/setgroups", "deny")
+        write_file(f"{proc}/{pid}/setgroups", "deny")
     gid = os.getegid() if ids.single else ids.outside
-    _write(f"{proc}/{pid}/uid_map", ids.line())
-    _write(f"{proc}/{pid}/gid_map", f"0 {gid} {ids.count}\n")
+    write_file(f"{proc}/{pid}/uid_map", ids.line())
+    write_file(f"{proc}/{pid}/gid_map", f"0 {gid} {ids.count}\n")
 
 
-def _write(path: str, text: str) -> None:
+def write_file(path: str, text: str) -> None:
+    """Write a file that the kernel makes, in one write()."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, text.encode())

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ccwemu.faces.procfs import HIDDEN
 from ccwemu.faces.serve import Faces
 from ccwemu.guest.passthrough import GuestIo, GuestStorage, PassedThrough
 from ccwemu.guest.plan import Plan
@@ -26,6 +27,7 @@ from ccwemu.machine.host import Machine
 from ccwemu.machine.spec import MachineSpec
 from ccwemu.machine.tree import Attribute
 from ccwemu.namespace import root as node_root
+from ccwemu.namespace import unshare as sys_
 from ccwemu.namespace.launch import Namespace, NamespaceError, NodeSpec, launch
 from ccwemu.namespace.unshare import become_subreaper, choose_id_map
 from ccwemu.tools._host import Connection, HostError
@@ -63,6 +65,7 @@ class QuickGuest:
         try:
             self._claim_name()
             become_subreaper()  # to learn how the guest's init ends
+            _see_true_processes()
             self._spec = self._open_devices()
             self._bring_up(self._spec)
             for device in self._devices:
@@ -267,6 +270,17 @@ class QuickGuest:
         machine, self._machine = self._machine, None
         if machine is not None:
             machine.shutdown()
+
+
+def _see_true_processes() -> None:
+    """Have the true procfs at /proc, in a mount namespace of this thread and those that it starts.
+
+    Who makes a node writes id maps at /proc/self below another root, where the links of a host's /proc lead nowhere.
+    """
+    if os.path.isdir(HIDDEN):
+        sys_.unshare(sys_.CLONE_NEWNS)
+        sys_.mount("none", "/", None, sys_.MS_REC | sys_.MS_PRIVATE)
+        sys_.mount(HIDDEN, "/proc", None, sys_.MS_BIND | sys_.MS_REC)
 
 
 def _write(path: str, text: str) -> None:

@@ -29,7 +29,11 @@ class Background:
         self._ready: int | None = None
 
     def fork(self) -> None:
-        """Goes on in the child only. The parent ends here: 0 when the child says it is ready, 1 otherwise."""
+        """Goes on in the child only. The parent ends here: 0 when the child says it is ready, 1 otherwise.
+
+        The standard streams are let go at once but for messages: the guest's init inherits them, and who reads a
+        pipe from this command waits until everybody has closed it.
+        """
         told, tell = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
         if os.fork():
@@ -38,17 +42,20 @@ class Background:
         os.close(told)
         os.setsid()
         os.umask(0o027)
-        self._ready = tell
-
-    def ready(self) -> None:
-        """Let the parent go, and the terminal with it."""
-        if self._ready is None:
-            return
-        os.chdir("/")
+        sys.stderr = os.fdopen(fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3), "w")
         null = os.open("/dev/null", os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
         os.close(null)
+        self._ready = tell
+
+    def ready(self) -> None:
+        """Let the parent go, and the error stream with it."""
+        if self._ready is None:
+            return
+        os.chdir("/")
+        sys.stderr.close()
+        sys.stderr = sys.__stderr__
         os.write(self._ready, b"+")
         os.close(self._ready)
 
@@ -141,9 +148,12 @@ def _monitors(made: Plan, running: Running) -> list[Monitor]:
 def _log_to(directory: str) -> None:
     """What goes wrong in the guest's threads after start-up goes to a file: -daemonize has no error stream."""
     os.makedirs(directory, exist_ok=True)
-    logging.basicConfig(
-        filename=os.path.join(directory, "guest.log"), level=logging.INFO, format="%(asctime)s %(name)s: %(message)s"
-    )
+    path = os.path.join(directory, "guest.log")
+    logging.basicConfig(filename=path, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    if sys.stderr is not sys.__stderr__:  # in the background: what the init of the guest says goes there too
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        os.dup2(descriptor, 2)
+        os.close(descriptor)
 
 
 def _execute(made: Plan, background: Background) -> None:

@@ -15,6 +15,9 @@
 #include "storage.h"
 #include "subchannel.h"
 
+/* A method of the object's own type, or one with keywords, in a method table. */
+#define FUNCTION(f) ((PyCFunction)(void (*)(void))(f))
+
 typedef struct DeviceObject DeviceObject;
 
 typedef struct {
@@ -73,6 +76,9 @@ void core_write_lock(pthread_rwlock_t *lock);
 void subchannel_enter(SubchannelObject *self, StorageObject *storage);
 void subchannel_leave(SubchannelObject *self, StorageObject *storage);
 void subchannel_keep_storage(SubchannelObject *self, StorageObject *storage);
+
+/* Let go of the image, when no program uses it any more. */
+void device_object_close(DeviceObject *self);
 
 /* Free an object of a heap type. */
 void core_dealloc(PyObject *self);

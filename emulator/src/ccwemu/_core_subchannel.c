@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-#define FUNCTION(f) ((PyCFunction)(void (*)(void))(f))
-
 /* The device's image went away: the subchannel has no device any more. Called with both locks held. */
 static void notice_closed_device(SubchannelObject *self)
 {

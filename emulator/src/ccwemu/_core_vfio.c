@@ -9,8 +9,6 @@
 
 #include "vfio_ccw.h"
 
-#define FUNCTION(f) ((PyCFunction)(void (*)(void))(f))
-
 typedef struct {
 	PyObject_HEAD
 	struct vfio_ccw vfio;

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Python binding of the channel core: devices. */
+#include "_core.h"
+
+#include <string.h>
+
+static bool valid_serial(const char *serial, size_t size, char to[ECKD_SERIAL_SIZE])
+{
+	if (size > ECKD_SERIAL_SIZE)
+		return false;
+	memset(to, ' ', ECKD_SERIAL_SIZE);
+	for (size_t i = 0; i < size; i++) {
+		if (!((serial[i] >= '0' && serial[i] <= '9') || (serial[i] >= 'A' && serial[i] <= 'Z')))
+			return false;
+		to[i] = serial[i];
+	}
+	return true;
+}
+
+static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = {"image", "cu_model", "dev_model", "serial", "ssid", "unit_address", "read_only", NULL};
+	struct core_state *state = core_state_of(Py_TYPE((PyObject *)self));
+	struct eckd_identity identity = {.cu_model = 0xe9};
+	unsigned char model = 0xe9, unit = 0;
+	unsigned short ssid = 0;
+	PyObject *image, *dev_model = Py_None;
+	const char *serial = "000000000001";
+	Py_ssize_t serial_size = 12;
+	int read_only = 0;
+
+	if (self->ready) {
+		PyErr_SetString(PyExc_RuntimeError, "a device is initialised once");
+		return -1;
+	}
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$bOs#Hbp", names, state->image, &image, &model, &dev_model,
+					 &serial, &serial_size, &ssid, &unit, &read_only))
+		return -1;
+	if (!((ImageObject *)image)->image.base) {
+		PyErr_SetString(PyExc_ValueError, "the disk image is closed");
+		return -1;
+	}
+	if (!valid_serial(serial, (size_t)serial_size, identity.serial)) {
+		PyErr_Format(PyExc_ValueError, "serial number %s: expected at most %d letters A-Z and digits", serial,
+			     ECKD_SERIAL_SIZE);
+		return -1;
+	}
+	identity.cu_model = model;
+	identity.ssid = ssid;
+	identity.unit_address = unit;
+	identity.dev_model = eckd_model_of(((ImageObject *)image)->image.cylinders);
+	if (dev_model != Py_None) {
+		long value = PyLong_AsLong(dev_model);
+
+		if (value == -1 && PyErr_Occurred())
+			return -1;
+		if (value < 0 || value > 0xff) {
+			PyErr_Format(PyExc_ValueError, "device model %ld: expected 0 to 255", value);
+			return -1;
+		}
+		identity.dev_model = (uint8_t)value;
+	}
+	self->image = (ImageObject *)image;
+	Py_INCREF(image);
+	self->next = self->image->devices;
+	self->image->devices = self;
+	pthread_mutex_init(&self->lock, NULL);
+	self->ready = true;
+	eckd_init(&self->eckd, &self->image->image, &identity, read_only);
+	return 0;
+}
+
+static void let_go_of_image(DeviceObject *self)
+{
+	ImageObject *image = self->image;
+	DeviceObject **link;
+
+	if (!image)
+		return;
+	for (link = &image->devices; *link != self;)
+		link = &(*link)->next;
+	*link = self->next;
+	self->image = NULL;
+	Py_DECREF((PyObject *)image);
+}
+
+void device_object_close(DeviceObject *self)
+{
+	Py_INCREF((PyObject *)self);
+	core_lock(&self->lock); /* when this comes back, no program uses the image any more */
+	let_go_of_image(self);
+	pthread_mutex_unlock(&self->lock);
+	Py_DECREF((PyObject *)self);
+}
+
+static PyObject *device_close(DeviceObject *self, PyObject *unused)
+{
+	(void)unused;
+	if (self->ready)
+		device_object_close(self);
+	Py_RETURN_NONE;
+}
+
+static PyObject *device_reject(DeviceObject *self, PyObject *code)
+{
+	long command = PyLong_AsLong(code);
+
+	if (command == -1 && PyErr_Occurred())
+		return NULL;
+	if (command < 0 || command > UINT8_MAX) {
+		PyErr_Format(PyExc_ValueError, "command code %ld; 0 to 255 are possible", command);
+		return NULL;
+	}
+	core_lock(&self->lock);
+	device_refuse(&self->eckd.device, (uint8_t)command);
+	pthread_mutex_unlock(&self->lock);
+	Py_RETURN_NONE;
+}
+
+static void device_dealloc(DeviceObject *self)
+{
+	let_go_of_image(self);
+	if (self->ready)
+		pthread_mutex_destroy(&self->lock);
+	core_dealloc((PyObject *)self);
+}
+
+static PyObject *device_get_identity(DeviceObject *self, void *unused)
+{
+	const struct eckd_identity *identity = &self->eckd.identity;
+
+	(void)unused;
+	return Py_BuildValue("(iiii)", 0x3990, identity->cu_model, 0x3390, identity->dev_model);
+}
+
+static PyObject *device_get_read_only(DeviceObject *self, void *unused)
+{
+	(void)unused;
+	return PyBool_FromLong(self->eckd.read_only);
+}
+
+static PyMethodDef device_methods[] = {
+	{"close", FUNCTION(device_close), METH_NOARGS, NULL},
+	{"reject", FUNCTION(device_reject), METH_O, NULL},
+	{0},
+};
+
+static PyGetSetDef device_attributes[] = {
+	{"identity", (getter)device_get_identity, NULL, NULL, NULL},
+	{"read_only", (getter)device_get_read_only, NULL, NULL, NULL},
+	{0},
+};
+
+PyType_Spec device_spec = {
+	.name = "ccwemu._core.Device",
+	.basicsize = sizeof(DeviceObject),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+	.slots = (PyType_Slot[]){
+		{Py_tp_init, device_init},
+		{Py_tp_dealloc, device_dealloc},
+		{Py_tp_methods, device_methods},
+		{Py_tp_getset, device_attributes},
+		{0},
+	},
+};

@@ -58,6 +58,7 @@ class DriverSet:
         self.vfio: Vfio | None = None
         self.mdev: MdevCore | None = None
         self.dasd: DasdEckd | None = None
+        """Its device map belongs to dasd_mod: it outlives the discipline's module."""
         self.virtio_ccw: VirtioCcw | None = None
         self.is_module: Callable[[str], bool] = lambda name: False
         """Whether a driver is in a module (else it is built in)."""
@@ -99,7 +100,6 @@ class DriverSet:
         return OneDriver(self._mdev_driver)
 
     def _dasd_eckd(self) -> Driver:
-        self.dasd = DasdEckd(self.blocks, self.kernel.log.append)
         return CcwBusDriver(self.ccw_bus, cast(CcwDriver, self.dasd), holds=DASD_HOLDS, groups_paths=True)
 
     def _virtio(self, name: str) -> Driver:
@@ -203,17 +203,11 @@ class _DasdModule:
     def init(self) -> None:
         drivers = self._drivers
         drivers.blocks.majors[DASD_MAJOR] = Major(DASD_MINORS, tells_ready=True)
+        drivers.dasd = dasd = DasdEckd(drivers.blocks, drivers.kernel.log.append)
         directory = drivers.kernel.proc.add(Directory("dasd", 0o555))
-        directory.add(proc_file("devices", lambda: drivers.dasd.devices_text() if drivers.dasd is not None else ""))
-        directory.add(proc_file("statistics", self._statistics, self._store_statistics, 0o644))
-
-    def _statistics(self) -> str:
-        dasd = self._drivers.dasd or DasdEckd(self._drivers.blocks)
-        return dasd.statistics_text()
-
-    def _store_statistics(self, data: bytes) -> None:
-        dasd = self._drivers.dasd or DasdEckd(self._drivers.blocks)
-        dasd.store_statistics(data)
+        directory.add(proc_file("devices", dasd.devices_text))
+        directory.add(proc_file("statistics", dasd.statistics_text, dasd.store_statistics, 0o644))
 
     def exit(self) -> None:
         self._drivers.kernel.proc.remove("dasd")
+        self._drivers.dasd = None

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
+from ccwemu.machine.cstring import error
 from ccwemu.machine.kernel import Kernel, ensure
 from ccwemu.machine.tree import DeviceFile, Directory, OpenDevice
 
@@ -36,19 +38,19 @@ def remove_node(kernel: Kernel, path: str) -> None:
 
 
 class PlainOpen:
-    """An opened character device that offers nothing but being open; ``closed`` is called once."""
+    """An opened character device that can only be held open (its ioctls have no face); ``closed`` is called once."""
 
     def __init__(self, closed: Callable[[], None]) -> None:
         self._closed: Callable[[], None] | None = closed
 
     def read(self, offset: int, count: int) -> bytes:
-        return b""
+        raise error(errno.EINVAL)
 
     def write(self, offset: int, data: bytes) -> int:
-        return len(data)
+        raise error(errno.EINVAL)
 
     def sync(self) -> None:
-        return None
+        raise error(errno.EINVAL)
 
     def close(self) -> None:
         closed, self._closed = self._closed, None

@@ -67,6 +67,8 @@ def _environment(home: Path) -> dict[str, str]:
         "ANSIBLE_HOME": str(home / "ansible"),
         "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "build" / "collections"),
         "ANSIBLE_INVENTORY_ENABLED": "zkvm.vfio_ccw.ccwemu,yaml",
+        "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
+        "ANSIBLE_REMOTE_TMP": f"/tmp/ansible-{home.name}",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
     }

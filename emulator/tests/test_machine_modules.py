@@ -131,6 +131,29 @@ def test_configuration_decides_what_is_there(config: dict[str, str], there: bool
         assert load_errno(machine, "vfio_ccw") == errno.ENOENT
 
 
+def test_all_built_in() -> None:
+    """Nothing to load, and no module link; what is built in cannot be loaded or unloaded."""
+    names_ = ("VFIO", "VFIO_IOMMU_TYPE1", "VFIO_MDEV", "VFIO_CCW", "DASD", "DASD_ECKD")
+    machine = booted(config=dict.fromkeys(names_, "y"))
+    assert machine.modules.loaded == ()
+    assert names(machine, "/sys/bus/css/drivers/vfio_ccw") == ["bind", "uevent", "unbind"]
+    assert readlink(machine, "/sys/bus/ccw/devices/0.0.7e52/driver") == "../../../../bus/ccw/drivers/dasd-eckd"
+    assert machine.modules.modprobe("vfio_ccw") == ()
+    assert load_errno(machine, "vfio_ccw") == errno.ENOENT
+    assert unload_errno(machine, "vfio_ccw") == errno.ENOENT
+
+
+def test_virtio_drivers_as_modules() -> None:
+    machine = booted(config={"VIRTIO_BLK": "m"})
+    assert "vda" not in names(machine, "/sys/block")
+    assert readlink(machine, "/sys/bus/virtio/devices/virtio0/driver") is None
+    machine.modules.load("virtio_blk")
+    assert "vda" in names(machine, "/sys/block")
+    assert readlink(machine, "/sys/bus/virtio/drivers/virtio_blk/module") == "../../../../module/virtio_blk"
+    machine.modules.unload("virtio_blk")
+    assert "vda" not in names(machine, "/sys/block")
+
+
 def test_configuration_text() -> None:
     config = KernelConfig("6.1.192", {"CONFIG_VFIO_CCW": "n", "CONFIG_LOCALVERSION": '"-x"'})
     lines = config.text().splitlines()

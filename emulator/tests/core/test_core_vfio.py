@@ -7,15 +7,17 @@ unit check).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
 from core_rig import CC, IDA, NO_FLAGS, PROGRAM, SKIP, SLI, STORAGE_SIZE, SUSPEND, C, Rig, locate
 
-from ccwemu.channel import OrbFlag, VfioCcw, VfioIrq, VfioRegion, build_ccw, build_orb, track_address
+from ccwemu.channel import OrbFlag, VfioCcw, VfioCommand, VfioIrq, VfioRegion, build_ccw, build_orb, track_address
 
 NOWHERE = STORAGE_SIZE + 0x1000
 TIC = 0x08
@@ -376,3 +378,49 @@ def test_blocks_travel(guest: Guest) -> None:
     ]
     assert guest.run(*program) == "ok"
     assert guest.rig.stored(program[3].address, 6) == b"0/0/4;"
+
+
+@pytest.mark.parametrize(("command", "scsw"), [(1, "00806007"), (2, "00001001")], ids=["halt", "clear"])
+def test_halt_and_clear_of_a_program_in_progress(rig: Rig, command: int, scsw: str) -> None:
+    """They end the program between two CCWs."""
+    rig.memory[PROGRAM : PROGRAM + 16] = build_ccw(0x03, flags=CC) + build_ccw(TIC, PROGRAM)
+    met = 0
+    for _ in range(50):
+        guest = Guest(rig)
+        thread = threading.Thread(target=guest.start, args=(PROGRAM, OrbFlag.FORMAT_1))
+        thread.start()
+        while guest.vfio.state == "IDLE" and thread.is_alive():
+            pass
+        assert guest.command(command) == "ok"
+        thread.join()
+        assert guest.vfio.state == "IDLE"
+        met += guest.scsw().startswith(scsw)
+        guest.vfio.close()
+    assert met
+
+
+def test_a_start_during_a_program_is_to_be_tried_again(rig: Rig) -> None:
+    guest = Guest(rig)
+    rig.memory[PROGRAM : PROGRAM + 16] = build_ccw(0x03, flags=CC) + build_ccw(TIC, PROGRAM)
+    orb = build_orb(PROGRAM, flags=OrbFlag.FORMAT_1) + START.to_bytes(4, "big")
+    inside = threading.Event()
+
+    def work() -> None:
+        inside.set()
+        with contextlib.suppress(OSError):  # when it is the other that came first
+            guest.vfio.pwrite(VfioRegion.IO, orb)
+
+    for _ in range(50):
+        thread = threading.Thread(target=work)
+        thread.start()
+        inside.wait()
+        try:
+            guest.vfio.pwrite(VfioRegion.IO, orb)
+        except OSError as error:
+            assert error.errno == errno.EAGAIN
+            guest.command(VfioCommand.HALT)
+            break
+        finally:
+            thread.join()
+    else:
+        pytest.fail("the two starts never met")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -43,7 +44,7 @@ class Labs:
     def __init__(self, directory: Path) -> None:
         self.home = directory / "labs"
         self._directory = directory
-        self._environment = {**os.environ, "CCWEMU_HOME": str(self.home), "PYTHONPATH": SOURCES}
+        self.environment = {**os.environ, "CCWEMU_HOME": str(self.home), "PYTHONPATH": SOURCES}
 
     def argv(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "ccwemu", *words]
@@ -54,13 +55,13 @@ class Labs:
             input=stdin,
             capture_output=True,
             text=True,
-            env=self._environment,
+            env=self.environment,
             timeout=60,
             check=False,
         )
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self.argv(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment)
+        return subprocess.Popen(self.argv(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environment)
 
     def define(self, name: str, host: str = "lpar1") -> str:
         path = self._directory / f"{name}.yml"
@@ -135,6 +136,22 @@ def test_a_signal_reaches_the_command(one: Labs) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 3
     process.stdout.close()
+
+
+def test_a_terminal_of_the_node(one: Labs) -> None:
+    script = shutil.which("script")
+    if script is None:
+        pytest.skip("script (bsdutils) is not installed")
+    command = shlex.join(one.argv("exec", "lpar1", "--", "sh", "-c", "tty; echo to-stderr > /dev/stderr; exit 5"))
+    done = subprocess.run(
+        [script, "-qec", command, "/dev/null"],
+        capture_output=True,
+        text=True,
+        env=one.environment,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.split()) == (5, ["/dev/pts/0", "to-stderr"])
 
 
 def test_block_input_and_output_pass_through_the_disk(one: Labs) -> None:

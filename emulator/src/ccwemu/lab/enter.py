@@ -9,9 +9,12 @@ import signal
 import stat
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ccwemu.namespace import unshare as sys_
+
+if TYPE_CHECKING:
+    from ccwemu.lab.terminal import Terminal
 
 NAMESPACES = (
     sys_.CLONE_NEWUSER
@@ -32,8 +35,10 @@ ENVIRONMENT = {
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def run_in_node(node: Mapping[str, Any], argv: Sequence[str], *, terminal: str = "dumb") -> NoReturn:
+def run_in_node(node: Mapping[str, Any], argv: Sequence[str]) -> NoReturn:
     """Run ``argv`` as the node's root in its /; this process ends as the command does, by signal or exit status.
+
+    With a terminal on standard input and output the command gets one of the node's own.
 
     Raises OSError where the node cannot be entered.
     """
@@ -43,10 +48,17 @@ def run_in_node(node: Mapping[str, Any], argv: Sequence[str], *, terminal: str =
         _give_pipes(outside)
     sys_.setns(pidfd, NAMESPACES)
     os.close(pidfd)
+    pair = _terminal() if os.isatty(0) and os.isatty(1) else None
     child = os.fork()
     if child == 0:
-        _become_command(argv, terminal, node["id_count"] > 1)
-    _wait_as(child)
+        _become_command(argv, pair, has_groups=node["id_count"] > 1)
+    _wait_as(child, pair)
+
+
+def _terminal() -> Terminal:
+    from ccwemu.lab.terminal import Terminal
+
+    return Terminal()
 
 
 def _give_pipes(owner: int) -> None:
@@ -56,24 +68,28 @@ def _give_pipes(owner: int) -> None:
             os.fchown(descriptor, owner, owner)
 
 
-def _become_command(argv: Sequence[str], terminal: str, has_groups: bool) -> NoReturn:
+def _become_command(argv: Sequence[str], pair: Terminal | None, *, has_groups: bool) -> NoReturn:
     try:
         if has_groups:
             os.setgroups([])
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
         os.chdir("/")
+        if pair is not None:
+            pair.become_controlling()
         language = {key: value for key, value in os.environ.items() if key in ("LANG", "LC_ALL", "COLUMNS", "LINES")}
-        os.execvpe(argv[0], list(argv), {**ENVIRONMENT, **language, "TERM": os.environ.get("TERM", terminal)})
+        os.execvpe(argv[0], list(argv), {**ENVIRONMENT, **language, "TERM": os.environ.get("TERM", "dumb")})
     except OSError as error:
         print(f"ccwemu: {argv[0]}: {error.strerror}", file=sys.stderr)
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
-def _wait_as(child: int) -> NoReturn:
+def _wait_as(child: int, pair: Terminal | None) -> NoReturn:
     """Hand signals on to the child and end as it ends."""
     for number in _FORWARDED:
         signal.signal(number, lambda number, frame: _forward(child, number))
+    if pair is not None:
+        pair.carry()
     while True:
         _, status = os.waitpid(child, os.WUNTRACED)
         if os.WIFSTOPPED(status):  # Ctrl-Z: stop with it, go on with it

@@ -41,10 +41,11 @@ def monitor(tmp_path):
 
 
 def test_conversation(monitor):
-    greeting, early, ready, name, unknown, garbage = talk(
+    greeting, early, ready, again, name, unknown, garbage = talk(
         monitor,
         b'{"execute": "query-name"}',
         b'{"execute": "qmp_capabilities", "id": 1}',
+        b'{"execute": "qmp_capabilities"}',
         b'{"execute": "query-name", "id": "n"}',
         b'{"execute": "migrate"}',
         b"nonsense",
@@ -52,6 +53,7 @@ def test_conversation(monitor):
     assert greeting["QMP"]["version"]["qemu"]["major"] == 7
     assert early["error"]["class"] == "CommandNotFound"
     assert ready == {"return": {}, "id": 1}
+    assert again["error"]["desc"] == "Capabilities negotiation is already complete, command ignored"
     assert name == {"return": {"name": "linux01"}, "id": "n"}
     assert unknown["error"]["desc"] == "The command migrate has not been found"
     assert garbage["error"]["class"] == "GenericError"

@@ -95,6 +95,9 @@ MESSAGES = [
     ("-daemonize -monitor stdio", P + "-monitor stdio: cannot use stdio with -daemonize\n"),
     ("-daemonize -serial stdio", P + "-serial stdio: cannot use stdio with -daemonize\n" + P +
      "-serial stdio: could not connect serial device to character backend 'stdio'\n"),
+    ("-serial file:/nodir/x", P + "-serial file:/nodir/x: Could not open '/nodir/x': No such file or directory\n" + P +
+     "-serial file:/nodir/x: could not connect serial device to character backend 'file:/nodir/x'\n"),
+    ("-device nosuch,help", "Device 'nosuch' not found\n"),
     ("-serial foo", P + "-serial foo: 'foo' is not a valid char driver\n" + P +
      "-serial foo: could not connect serial device to character backend 'foo'\n"),
     ("-qmp foo", P + "-qmp foo: 'foo' is not a valid char driver\n" + P + "-qmp foo: parse error: foo\n"),
@@ -195,6 +198,19 @@ def test_default_network_card_and_nodefaults():
     assert [str(d.devno) for d in plan([]).devices] == ["fe.0.0000"]
     assert plan(["-nodefaults"]).devices == []
     assert plan(["-nic", "none"]).devices == []
+
+
+def test_device_help():
+    identifier = "identifier of an I/O device in the channel subsystem, example: fe.1.23ab"
+    assert plan(["-device", "vfio-ccw,help"]).line.information == (
+        "vfio-ccw options:\n"
+        "  bootindex=<int32>\n"
+        f"  dev_id=<str>           - Read-only {identifier}\n"
+        f"  devno=<str>            - I{identifier[1:]}\n"
+        "  force-orb-pfch=<bool>  -  (default: false)\n"
+        f"  subch_id=<str>         - Read-only {identifier}\n"
+        "  sysfsdev=<str>\n"
+    )
 
 
 def test_drive_makes_a_disk(tmp_path):

@@ -65,6 +65,8 @@ class CommandLine:
     nodefaults: bool = False
     stopped: bool = False
     pidfile: str | None = None
+    console: str | None = None
+    """The file of -serial file:PATH."""
     qmp: list[Options] = field(default_factory=list)
     devices: list[Options] = field(default_factory=list)
     drives: list[Options] = field(default_factory=list)
@@ -239,6 +241,8 @@ def _character_device(line: CommandLine, flag: str, value: str) -> None:
         raise QemuError(message, f"{flag} {value}", before=(f"'{value}' is not a valid char driver",))
     if value in ("stdio", "mon:stdio"):
         line.stdio = flag
+    if flag == "-serial" and value.startswith("file:"):
+        line.console = value[5:]
     if flag in ("-qmp", "-qmp-pretty") and value not in ("none", "null"):
         kind, _, rest = value.partition(":")
         if kind != "unix":
@@ -297,6 +301,21 @@ def check_machine(line: CommandLine) -> None:
     for what, path in (("kernel", line.kernel), ("initrd", line.initrd)):
         if path and not os.path.exists(path):
             raise QemuError(f"could not load {what} '{path}'")
+
+
+def open_console(line: CommandLine) -> None:
+    """Make the file of -serial file:PATH, empty. Raises QemuError."""
+    if line.console is None:
+        return
+    try:
+        os.close(os.open(line.console, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666))
+    except OSError as error:
+        value = f"file:{line.console}"
+        raise QemuError(
+            f"could not connect serial device to character backend '{value}'",
+            f"-serial {value}",
+            before=(f"Could not open '{line.console}': {error.strerror}",),
+        ) from None
 
 
 def check_drives(line: CommandLine) -> None:

@@ -148,6 +148,34 @@ def parse_devno(driver: str, text: str) -> CcwId:
     return number
 
 
+_DEVNO_HELP = "dentifier of an I/O device in the channel subsystem, example: fe.1.23ab"
+_HELP = {
+    "devno": f"I{_DEVNO_HELP}",
+    "dev_id": f"Read-only i{_DEVNO_HELP}",
+    "subch_id": f"Read-only i{_DEVNO_HELP}",
+    "force-orb-pfch": " (default: false)",
+}
+
+
+def help_text(driver: str) -> str:
+    """``-device DRIVER,help``: its properties, in QEMU's form. Raises QemuError."""
+    model = MODELS.get(driver)
+    if model is None:
+        raise QemuError(f"Device '{driver}' not found")
+    types = dict.fromkeys(("devno", "dev_id", "subch_id", *model.texts), "<str>")
+    types |= dict.fromkeys(model.booleans, "<bool>") | dict.fromkeys(model.integers, "<int32>")
+    lines = [f"{driver} options:"]
+    for name, kind in sorted(types.items()):
+        property_ = f"  {name}={kind}"
+        lines.append(f"{property_:<24} - {_HELP[name]}" if name in _HELP else property_)
+    return "\n".join(lines) + "\n"
+
+
+def list_text() -> str:
+    """``-device help``."""
+    return "Misc devices:\n" + "".join(f'name "{name}", bus virtual-css-bus\n' for name in MODELS)
+
+
 def make(options: Options, line: CommandLine) -> GuestDevice | None:
     """A device with its properties set; None for a model without a subchannel. Raises QemuError."""
     driver = options.values.get("driver")

@@ -13,6 +13,7 @@ import logging
 import mmap
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,8 @@ from ccwemu.machine.spec import DasdSpec
 from ccwemu.tools._host import Connection, HostError
 
 log = logging.getLogger(__name__)
+
+BUSY_FOR, BUSY_PAUSE = 0.3, 0.02  # seconds
 
 
 class GuestStorage:
@@ -75,9 +78,7 @@ class PassedThrough:
     def open(self, guest: str, storage: GuestStorage) -> None:
         """Open the device and its regions. Raises QemuError."""
         try:
-            self._connection = Connection()
-            question = {"op": "vfio-open", "uuid": self.host.uuid, "guest": guest}
-            answer, descriptors = self._connection.ask(question)
+            answer, descriptors = self._ask({"op": "vfio-open", "uuid": self.host.uuid, "guest": guest})
         except HostError as error:
             raise self._refused(error) from None
         except OSError as error:
@@ -89,6 +90,26 @@ class PassedThrough:
             self._start_core(descriptors, storage)
         except (channel.ImageError, OSError) as error:
             raise QemuError(f"vfio: mdev {self.host.uuid}: {error}", self.device.where) from None
+
+    def _ask(self, question: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        """Ask on a new connection, which is kept. Raises HostError, OSError.
+
+        Who looked whether the group is in use closed /dev/vfio/N, but a FUSE file system learns of a close a moment
+        after close(2) has returned: EBUSY counts when it stays.
+        """
+        deadline = time.monotonic() + BUSY_FOR
+        while True:
+            connection = Connection()
+            try:
+                answer = connection.ask(question)
+            except (HostError, OSError) as error:
+                connection.close()
+                if getattr(error, "name", "") == "EBUSY" and time.monotonic() < deadline:
+                    time.sleep(BUSY_PAUSE)
+                    continue
+                raise
+            self._connection = connection
+            return answer
 
     def _refused(self, error: HostError) -> QemuError:
         group = self.host.group

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 
 from ccwemu.guest import cmdline, hostcheck
 from ccwemu.guest.cmdline import CommandLine
-from ccwemu.guest.devices import CcwId, GuestDevice, complete, drive_devices, machine_devices, make
+from ccwemu.guest.devices import (
+    CcwId,
+    GuestDevice,
+    complete,
+    drive_devices,
+    help_text,
+    list_text,
+    machine_devices,
+    make,
+)
 from ccwemu.guest.hostcheck import HostDevice
 from ccwemu.guest.qemuopts import QemuError
 
@@ -31,7 +40,18 @@ def plan(argv: list[str], root: str = "") -> Plan:
     made = Plan(line)
     if line.information is not None:
         return made
+    for options in line.devices:
+        if options.get("help"):
+            try:
+                line.information = help_text(options.get("driver"))
+            except QemuError as error:
+                raise error.at(options.where) from None
+        elif options.get("driver") in ("help", "?"):
+            line.information = list_text()
+        if line.information is not None:
+            return made
     cmdline.check_machine(line)
+    cmdline.open_console(line)
     cmdline.check_drives(line)
     taken: set[CcwId] = set()
     for device in machine_devices(line):

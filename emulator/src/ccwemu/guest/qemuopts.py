@@ -104,6 +104,8 @@ def _short_form(options: Options, word: str) -> tuple[str, str]:
     """``server`` is server=on, ``nowait`` wait=off. QEMU 7.2 takes it with a warning."""
     # For a device it cannot know that "no" is a prefix, so a property that begins so is switched off.
     key, value = (word[2:], "off") if word.startswith("no") and len(word) > 2 else (word, "on")
+    if word in ("help", "?"):
+        return "help", "on"
     options.warnings.append(
         f"{PROGRAM}: {options.where}: warning: short-form boolean option '{word}' deprecated\n"
         f"Please use {key}={value} instead\n"

@@ -72,8 +72,10 @@ class Monitor:
         except (ValueError, KeyError, TypeError):
             return _error("GenericError", "QMP input must be a JSON object with the member 'execute'"), ready
         identity = {"id": request["id"]} if "id" in request else {}
-        if name == "qmp_capabilities" and not ready:
-            return {"return": {}, **identity}, True
+        if name == "qmp_capabilities":
+            done = "Capabilities negotiation is already complete, command ignored"
+            answer = _error("CommandNotFound", done) if ready else {"return": {}}
+            return {**answer, **identity}, True
         if not ready:
             text = "Expecting capabilities negotiation with 'qmp_capabilities'"
             return {**_error("CommandNotFound", text), **identity}, False

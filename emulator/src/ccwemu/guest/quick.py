@@ -144,6 +144,9 @@ class QuickGuest:
         self._machine = Machine(spec, self._io)
         self._machine.boot()
         self._machine.settle()
+        if self.plan.line.console is not None:
+            with open(self.plan.line.console, "a", encoding="utf-8") as console:
+                console.write(self._machine.dmesg.text() + f"\n{self.name} login: ")
 
     def _show(self, spec: MachineSpec) -> None:
         """The node: its root file system, its namespaces, its faces."""

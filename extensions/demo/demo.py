@@ -30,11 +30,11 @@ def say(text: str) -> None:
     print(f"\n=== {text}", flush=True)
 
 
-def run(argv: list[str], *, show: bool = True, **kwargs) -> str:
+def run(argv: list[str], *, show: bool = True) -> str:
     """Run a command, printed with its output. Raises DemoError when it fails."""
     if show:
         print("$ " + " ".join(argv), flush=True)
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **kwargs)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
         raise DemoError(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}")
     if show:

@@ -54,6 +54,7 @@ extends_documentation_fragment:
 import os
 import shutil
 import subprocess
+import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
 from ansible.plugins.connection import ConnectionBase
@@ -80,11 +81,12 @@ class Connection(ConnectionBase):
     has_pipelining = True
     default_user = "root"
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
-        self._enter = None
+        self._connected: bool = False
+        self._enter: list[str] = []
 
-    def _connect(self):
+    def _connect(self) -> Connection:
         if self._connected:
             return self
         node = self._find_node()
@@ -99,7 +101,7 @@ class Connection(ConnectionBase):
         self._connected = True
         return self
 
-    def _find_node(self):
+    def _find_node(self) -> dict[str, t.Any]:
         lab, name = self.get_option("lab"), self.get_option("remote_addr")
         try:
             nodes = read_nodes(self.get_option("home"), lab)
@@ -115,7 +117,7 @@ class Connection(ConnectionBase):
         return node
 
     @staticmethod
-    def _why_down(lab, node):
+    def _why_down(lab: str, node: dict[str, t.Any]) -> str:
         if node.get("role") == "guest":
             return (
                 f"the guest is not running in lab {lab!r}; start it on its host {node.get('host')} "
@@ -123,19 +125,19 @@ class Connection(ConnectionBase):
             )
         return f"lab {lab!r} is dead (its process {node.get('pid')} is gone); run: ccwemu down {lab}; ccwemu up LAB.yml"
 
-    def _run(self, argv, **kwargs):
+    def _run(self, argv: list[str], **kwargs: t.Any) -> subprocess.CompletedProcess[bytes]:
         self._connect()
         display.vvv(f"EXEC {argv!r}", host=self.get_option("remote_addr"))
         return subprocess.run(
             [*self._enter, *argv], env=NODE_ENVIRONMENT, stderr=subprocess.PIPE, check=False, **kwargs
         )
 
-    def exec_command(self, cmd, in_data=None, sudoable=True):
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         done = self._run(["/bin/sh", "-c", cmd], input=in_data or b"", stdout=subprocess.PIPE)
         return done.returncode, done.stdout, done.stderr
 
-    def put_file(self, in_path, out_path):
+    def put_file(self, in_path: str, out_path: str) -> None:
         super().put_file(in_path, out_path)
         if not os.path.exists(in_path):
             raise AnsibleFileNotFound(f"file or module does not exist: {in_path}")
@@ -146,7 +148,7 @@ class Connection(ConnectionBase):
         if done.returncode != 0:
             raise AnsibleError(f"cannot copy {in_path} to {out_path}: {done.stderr.decode(errors='replace').strip()}")
 
-    def fetch_file(self, in_path, out_path):
+    def fetch_file(self, in_path: str, out_path: str) -> None:
         super().fetch_file(in_path, out_path)
         with open(out_path, "wb") as target:
             done = self._run(
@@ -155,10 +157,10 @@ class Connection(ConnectionBase):
         if done.returncode != 0:
             raise AnsibleError(f"cannot fetch {in_path} to {out_path}: {done.stderr.decode(errors='replace').strip()}")
 
-    def reset(self):
+    def reset(self) -> None:
         """Look the node up anew at the next use: a guest that was started again has another process."""
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         self._connected = False
-        self._enter = None
+        self._enter = []

@@ -11,8 +11,8 @@ short_description: The hosts and guests of a ccwemu lab
 version_added: 0.1.0
 author: The zkvm.vfio_ccw maintainers (@zkvm)
 description:
-  - Lists the emulated hosts of a lab in the group C(kvm_hosts) and its guests in the group C(guests), each reached by the
-    connection P(zkvm.vfio_ccw.ccwemu#connection).
+  - Lists the emulated hosts of a lab in the group C(kvm_hosts) and its guests in the group C(guests), each reached
+    by the connection P(zkvm.vfio_ccw.ccwemu#connection).
   - A guest is listed as soon as the lab is up, also when it is not running yet.
 options:
   plugin:
@@ -50,6 +50,8 @@ plugin: zkvm.vfio_ccw.ccwemu
 lab: seed
 """
 
+import typing as t
+
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._ccwemu import LabStateError, read_nodes
@@ -62,10 +64,10 @@ class InventoryModule(BaseInventoryPlugin):
 
     NAME = "zkvm.vfio_ccw.ccwemu"
 
-    def verify_file(self, path):
-        return super().verify_file(path) and path.endswith(("ccwemu.yml", "ccwemu.yaml"))
+    def verify_file(self, path: str) -> bool:
+        return bool(super().verify_file(path)) and path.endswith(("ccwemu.yml", "ccwemu.yaml"))
 
-    def parse(self, inventory, loader, path, cache=True):
+    def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache=cache)
         self._read_config_data(path)
         lab = self.get_option("lab")
@@ -80,7 +82,7 @@ class InventoryModule(BaseInventoryPlugin):
         for name, node in nodes.items():
             self._add(lab, name, node)
 
-    def _add(self, lab, name, node):
+    def _add(self, lab: str, name: str, node: dict[str, t.Any]) -> None:
         self.inventory.add_host(name, group=GROUPS[node["role"]])
         variables = {
             "ansible_connection": "zkvm.vfio_ccw.ccwemu",

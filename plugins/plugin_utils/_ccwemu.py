@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+import typing as t
 
 
 class LabStateError(Exception):
     """The lab is not running, or its state file cannot be used; the text says which and what to do."""
 
 
-def labs_directory(home):
+def labs_directory(home: str | None) -> str:
     """The directory under which labs are kept: what was asked for, else where ccwemu puts them."""
     if home:
         return os.path.expanduser(home)
@@ -24,12 +25,13 @@ def labs_directory(home):
     return os.path.join(state_home, "ccwemu")
 
 
-def read_nodes(home, lab):
+def read_nodes(home: str | None, lab: str) -> dict[str, dict[str, t.Any]]:
     """The nodes of a lab, name to description (role, pid, ...). Raises LabStateError."""
     path = os.path.join(labs_directory(home), lab, "state.json")
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)["nodes"]
+            nodes: dict[str, dict[str, t.Any]] = json.load(file)["nodes"]
+            return nodes
     except FileNotFoundError as exc:
         raise LabStateError(f"lab {lab!r} is not running (no {path}); start it with: ccwemu up LAB.yml") from exc
     except (OSError, ValueError, KeyError) as exc:
@@ -38,7 +40,7 @@ def read_nodes(home, lab):
         ) from exc
 
 
-def is_running(node):
+def is_running(node: dict[str, t.Any]) -> bool:
     """Whether a node's init lives; a process that only got the same pid does not count.
 
     Compares field 22 (starttime) of /proc/PID/stat with the ``start_time`` that the lab recorded.
@@ -46,6 +48,6 @@ def is_running(node):
     try:
         with open(f"/proc/{int(node['pid'])}/stat", encoding="utf-8") as stat:
             fields = stat.read().rpartition(")")[2].split()
-        return fields[0] not in "ZX" and int(fields[19]) == node["start_time"]
+        return fields[0] not in "ZX" and int(fields[19]) == int(node["start_time"])
     except (KeyError, OSError, TypeError, ValueError):
         return False

@@ -169,6 +169,19 @@ def test_a_channel_path_goes_and_comes(guest: Lab) -> None:
     until(lambda: guest.output("linux01", masks) == "c0 c0 ff\n")
 
 
+def test_a_mounted_disk_stays_online(guest: Lab) -> None:
+    """mount refuses a disk without a file system, as the real one does; one that is mounted cannot go offline."""
+    empty = "chccwdev -e 0.0.1234; dd if=/dev/zero of=/dev/dasda1 bs=64k count=2 2>/dev/null; mount /dev/dasda1 /mnt"
+    refused = guest.shell("linux01", empty)
+    assert refused.returncode == 32
+    assert "mount: /mnt: wrong fs type, bad option, bad superblock on /dev/dasda1, " in refused.stderr
+    guest.output("linux01", "mke2fs -q -F -b 4096 /dev/dasda1 && mount -o ro /dev/dasda1 /mnt")
+    assert guest.output("linux01", "grep -c '^/dev/dasda1 /mnt ' /proc/mounts") == "1\n"
+    assert guest.shell("linux01", "echo 0 > /sys/bus/ccw/devices/0.0.1234/online").returncode == 1
+    assert "open count 1" in guest.output("linux01", "dmesg | tail -1")
+    guest.output("linux01", "umount /mnt && chccwdev -d 0.0.1234")
+
+
 def test_a_guest_keeps_its_files_over_a_reboot(guest: Lab) -> None:
     guest.output("linux01", "echo kept > /root/note; chccwdev -e 0.0.1234")
     guest.shell("linux01", "python3 -c 'import ctypes; ctypes.CDLL(None).reboot(0x01234567)'")

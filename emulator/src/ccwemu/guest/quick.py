@@ -142,11 +142,23 @@ class QuickGuest:
 
     def _boot(self, spec: MachineSpec) -> None:
         self._machine = Machine(spec, self._io)
+        self._machine.set_open_counter(self._mounts_of)
         self._machine.boot()
         self._machine.settle()
         if self.plan.line.console is not None:
             with open(self.plan.line.console, "a", encoding="utf-8") as console:
                 console.write(self._machine.dmesg.text() + f"\n{self.name} login: ")
+
+    def _mounts_of(self, name: str) -> int:
+        """How many mounts of the guest's node have a disk or partition as their source."""
+        node, source = self._node, f"/dev/{name}"
+        if node is None:
+            return 0
+        try:
+            with open(f"/proc/{node.pid}/mountinfo", encoding="utf-8", errors="replace") as lines:
+                return sum(line.partition(" - ")[2].split(" ")[1:2] == [source] for line in lines)
+        except OSError:
+            return 0
 
     def _show(self, spec: MachineSpec) -> None:
         """The node: its root file system, its namespaces, its faces."""

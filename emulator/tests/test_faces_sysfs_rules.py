@@ -112,6 +112,16 @@ ROWS = [
     Row("inotify tells the writer's doing", "inotify()", ["OPEN", "MODIFY", "CLOSE_WRITE"]),
 ]
 
+CANNOT = [
+    # What a FUSE file system cannot answer as sysfs does: the row with sysfs' answer, and what it answers instead.
+    (Row("statfs f_type", "filesystem_type(RO)", "0x62656572", True), "0x65735546"),
+    (
+        Row("mmap private", "mmap.mmap(os.open(RO, 0), 10, mmap.MAP_PRIVATE, mmap.PROT_READ)[:3]", "ENODEV", True),
+        "ro\n",
+    ),
+    (Row("O_DIRECT set later", "fcntl.fcntl(os.open(RO, 0), fcntl.F_SETFL, os.O_DIRECT)", "EINVAL", True), 0),
+]
+
 UNPRIVILEGED = [
     Row("read 0444", "read(RO)", "ro\n"),
     Row("write 0644", "os.open(RW, os.O_WRONLY)", "EACCES"),
@@ -120,7 +130,7 @@ UNPRIVILEGED = [
 ]
 
 PRELUDE = """
-import ctypes, errno, json, mmap, os, select, struct, sys
+import ctypes, errno, fcntl, json, mmap, os, select, struct, sys
 D, RO, RW, WO, LN, SUB, SELF_LN, BAD, WILL, VANISH, LOG, RESET = PATHS
 def read(path):
     with open(path) as file: text = file.read()
@@ -154,12 +164,16 @@ def inotify():
     libc.inotify_add_watch(fd, RW.encode(), 0xfff)
     store("x"); data = os.read(fd, 4096); names = {0x20: "OPEN", 2: "MODIFY", 8: "CLOSE_WRITE"}
     return [names.get(struct.unpack_from("iI", data, at)[1], "?") for at in range(0, len(data), 16)]
+def filesystem_type(path):
+    buffer = ctypes.create_string_buffer(256); ctypes.CDLL(None).statfs(path.encode(), buffer)
+    return hex(struct.unpack_from("l", buffer)[0])
 def probe(code):
     if RESET: write(RESET, "1")
     try: return eval(code, globals())
     except OSError as error: return errno.errorcode[error.errno]
+def plain(value): return value.decode() if isinstance(value, bytes) else value
 if UID: os.setresgid(UID, UID, UID); os.setresuid(UID, UID, UID)
-json.dump([probe(code) for code in json.load(sys.stdin)], sys.stdout)
+json.dump([plain(probe(code)) for code in json.load(sys.stdin)], sys.stdout)
 """
 
 NODE_PATHS = (
@@ -259,6 +273,12 @@ def test_root(row: Row, answers: dict[str, Any]) -> None:
     assert answers[row.name] == row.expected
 
 
+def test_what_fuse_cannot_do(node: dict[str, int]) -> None:
+    """Should one of these come true, take it into the table of what is the same."""
+    found = run(script_for(NODE_PATHS), [row for row, _ in CANNOT], node)
+    assert dict(zip([row.name for row, _ in CANNOT], found, strict=True)) == {row.name: got for row, got in CANNOT}
+
+
 def test_unprivileged_user(node: dict[str, int]) -> None:
     if node["id_count"] == 1:
         pytest.skip("started as an ordinary user: the node has no second user")
@@ -281,6 +301,6 @@ def test_the_real_sysfs_answers_the_same() -> None:
     if os.geteuid() != 0 or link is None or not os.path.exists(REAL_PATHS[3]):
         pytest.skip("needs root and a /sys with block devices and a platform bus")
     paths = tuple(link if path == "/sys/block/vda" else path for path in REAL_PATHS)
-    rows = [row for row in ROWS if row.safe]
+    rows = [row for row in [*ROWS, *(row for row, _ in CANNOT)] if row.safe]
     found = run(script_for(paths), rows, None)
     assert dict(zip([row.name for row in rows], found, strict=True)) == {row.name: row.expected for row in rows}

@@ -165,6 +165,33 @@ def test_block_input_and_output_pass_through_the_disk(one: Labs) -> None:
     assert one("exec", "lpar1", "--", "sh", "-c", script).stdout == "same\n"
 
 
+COMING_AND_GOING = """
+for i in 1 2 3; do
+  (while [ ! -e /tmp/stop ]; do ls -lR /sys/bus /dev; cat /sys/bus/css/devices/*/*; done >/dev/null 2>&1) &
+done
+modprobe vfio_ccw; css=/sys/bus/css; mdev=/sys/bus/mdev/devices; dasd=/sys/bus/ccw/devices/0.0.7e52
+for i in 1 2 3 4 5; do
+  echo 0.0.16ca > $css/drivers/io_subchannel/unbind
+  [ -e $dasd ] && echo "stale device"; [ -e /dev/dasda ] && echo "stale node"
+  echo 0.0.16ca > $css/drivers/vfio_ccw/bind
+  uuid=$(cat /proc/sys/kernel/random/uuid)
+  echo $uuid > $css/devices/0.0.16ca/mdev_supported_types/vfio_ccw-io/create
+  [ -d $mdev/$uuid/vfio-dev ] || echo "missing mdev"; echo 1 > $mdev/$uuid/remove; [ -e $mdev/$uuid ] && echo "stale mdev"
+  echo 0.0.16ca > $css/drivers/vfio_ccw/unbind; echo 0.0.16ca > $css/drivers/io_subchannel/bind
+  echo 1 > /proc/cio_settle; [ -e $dasd/online ] || echo "missing device"
+  chccwdev -e 0.0.7e52 >/dev/null; [ -e /dev/dasda ] || echo "missing node"
+done
+modprobe -r vfio_ccw; [ -e $css/drivers/vfio_ccw ] && echo "stale driver"
+touch /tmp/stop; wait
+"""
+
+
+def test_names_are_never_stale(one: Labs) -> None:
+    """Devices come and go, while others read: who looks after a write sees what the write did, and nothing hangs."""
+    done = one("exec", "lpar1", "--", "bash", "-c", COMING_AND_GOING)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_ps_and_the_state_file(one: Labs) -> None:
     rows = json.loads(one("ps", "--json").stdout)
     assert [(row["lab"], row["node"], row["role"], row["state"]) for row in rows if row["lab"] == "one"] == [

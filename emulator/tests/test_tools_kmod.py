@@ -162,6 +162,16 @@ def test_mount_arguments(arguments, words, options, kind):
     assert mount.words_of(arguments.split()) == (words, options, kind)
 
 
+def test_mount_takes_fuse2fs_for_an_ext4_and_a_tmpfs_else():
+    arguments = ("/dev/dasda1", "/mnt", ["defaults", "ro"])
+    assert mount.command(*arguments, True, "/usr/bin/mount") == [
+        "/usr/bin/fuse2fs", "/dev/dasda1", "/mnt", "-o", "fakeroot,ro",
+    ]  # fmt: skip
+    assert mount.command(*arguments, False, "/usr/bin/mount") == [
+        "/usr/bin/mount", "-i", "-t", "tmpfs", "-o", "ro", "/dev/dasda1", "/mnt",
+    ]  # fmt: skip
+
+
 def test_mount_refuses_a_disk_without_a_file_system(tmp_path):
     disk = tmp_path / "dasda1"
     disk.write_bytes(bytes(1 << 16))
@@ -172,3 +182,4 @@ def test_mount_refuses_a_disk_without_a_file_system(tmp_path):
         file.seek(mount.EXT_MAGIC_OFFSET)
         file.write(b"\x53\xef")
     assert mount.refusal(str(disk), str(tmp_path), None) is None
+    assert mount.is_ext(str(disk))

@@ -150,15 +150,19 @@ class QuickGuest:
                 console.write(self._machine.dmesg.text() + f"\n{self.name} login: ")
 
     def _mounts_of(self, name: str) -> int:
-        """How many mounts of the guest's node have a disk or partition as their source."""
+        """How many mounts of the guest's node have a disk or partition as their source.
+
+        A FUSE mount is not counted: the process that serves it has the device open.
+        """
         node, source = self._node, f"/dev/{name}"
         if node is None:
             return 0
         try:
             with open(f"/proc/{node.pid}/mountinfo", encoding="utf-8", errors="replace") as lines:
-                return sum(line.partition(" - ")[2].split(" ")[1:2] == [source] for line in lines)
+                mounts = [line.partition(" - ")[2].split(" ") for line in lines]
         except OSError:
             return 0
+        return sum(mount[1:2] == [source] and not mount[0].startswith("fuse") for mount in mounts)
 
     def _show(self, spec: MachineSpec) -> None:
         """The node: its root file system, its namespaces, its faces."""

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """mount: the real mount, but for a block device of the emulated machine.
 
-A user namespace can mount no block device, and the emulated one is a regular file. What a play or an administrator
-looks at is who uses a disk: mountinfo, and whether the disk can go offline. A tmpfs whose source is the disk gives
-that. Its content is not the disk's, and mount says so.
+A user namespace can mount no block device, and the emulated one is a regular file. An ext2, ext3 or ext4 is mounted
+by fuse2fs (Debian package fuse2fs), if that is installed: its files are those on the disk, and every block of them
+is a channel program. Anything else is mounted as a tmpfs whose source is the disk: it shows who uses the disk, which
+is what a play looks at, but not its files, and mount says so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from ccwemu.tools import real_program
 WITH_VALUE = ("-t", "--types", "-o", "--options", "-L", "-U", "-N", "-O", "--source", "--target")
 
 EXT_MAGIC_OFFSET = 1080  # bytes: the superblock is at 1024, s_magic 56 into it
+FUSE2FS = "/usr/bin/fuse2fs"
+EXT_TYPES = (None, "auto", "ext2", "ext3", "ext4")
 SIGNATURES = ((EXT_MAGIC_OFFSET, b"\x53\xef"), (0, b"XFSB"), (0x10040, b"_BHRfS_M"), (0, b"hsqs"))
 
 
@@ -65,6 +68,23 @@ def has_file_system(path: str) -> bool:
         os.close(descriptor)
 
 
+def is_ext(path: str) -> bool:
+    """Is there an ext2, ext3 or ext4? Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.pread(descriptor, 2, EXT_MAGIC_OFFSET) == b"\x53\xef"
+    finally:
+        os.close(descriptor)
+
+
+def command(source: str, target: str, options: list[str], ext: bool, real: str) -> list[str]:
+    """The program that mounts an emulated disk, with its arguments. ``ext``: by fuse2fs."""
+    kept = [option for option in options if option not in ("defaults", "loop", "auto", "noauto", "user", "users")]
+    if ext:
+        return [FUSE2FS, source, target, "-o", ",".join(["fakeroot", *kept])]
+    return [real, "-i", "-t", "tmpfs", *(["-o", ",".join(kept)] if kept else []), source, target]
+
+
 def refusal(source: str, target: str, kind: str | None) -> tuple[str, int] | None:
     """What mount(8) says where the mount cannot be done, and its exit status; None where it can."""
     if not os.path.isdir(target):
@@ -97,10 +117,12 @@ def main(argv: list[str]) -> int:
     if refused is not None:
         sys.stderr.write(refused[0] + "\n")
         return refused[1]
-    if kind != "tmpfs":
+    ext = kind in EXT_TYPES and os.access(FUSE2FS, os.X_OK) and is_ext(source)
+    if kind != "tmpfs" and not ext:
         sys.stderr.write(
             f"mount: {target}: {source} is a disk of an emulated machine: a tmpfs with that source is mounted. The "
-            "disk counts as in use; its files are not shown and nothing written here reaches it.\n"
+            "disk counts as in use; its files are not shown and nothing written here reaches it. For an ext4, install "
+            "the package fuse2fs where the emulator runs.\n"
         )
-    kept = [option for option in options if option not in ("defaults", "loop", "auto", "noauto", "user", "users")]
-    return os.execv(real, ["mount", "-i", "-t", "tmpfs", *(["-o", ",".join(kept)] if kept else []), source, target])
+    words = command(source, target, options, ext, real)
+    return os.execv(words[0], words)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ._busid import BadName, GuestDevno, parse_uuid
 from ._host import Host, HostError
 from ._observe import MDEV_DEVICES, group_in_use
 from ._qemu import Guest, PassedDevice, command_line, start_script
+from ._qmp import QmpError, execute
 from ._requests import GUEST_NAME
 
 SCRIPT_MODE = 0o700
@@ -103,7 +105,16 @@ def is_running(host: Host, guest: Guest) -> bool:
 # --- the way to a state
 
 
-def converge_guest(host: Host, guest: Guest, state: str, timeout: float, check_mode: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Shutdown:
+    """How a guest is ended: ``how`` is powerdown (its system shuts down) or terminate (as pulling its plug)."""
+
+    how: str = "terminate"
+    timeout: float = 60.0
+    """Seconds."""
+
+
+def converge_guest(host: Host, guest: Guest, state: str, shutdown: Shutdown, check_mode: bool) -> dict[str, Any]:
     """The module's result. ``state``: present, started, stopped, absent. Raises GuestError, HostError."""
     script = start_script(guest)
     old = host.read(guest.script) if host.exists(guest.script) else ""
@@ -121,7 +132,7 @@ def converge_guest(host: Host, guest: Guest, state: str, timeout: float, check_m
         if start:
             _start(host, guest)
         if stop:
-            _stop(host, guest, pid, timeout)
+            _stop(host, guest, pid, shutdown)
         if remove:
             host.unlink(guest.script)
     runs = (bool(pid) or start) and not stop
@@ -204,13 +215,22 @@ def _start(host: Host, guest: Guest) -> None:
         )
 
 
-def _stop(host: Host, guest: Guest, pid: int, timeout: float) -> None:
-    host.kill(pid, signal.SIGTERM)
-    if not host.wait_for(lambda: not is_running(host, guest), timeout):
+def _stop(host: Host, guest: Guest, pid: int, shutdown: Shutdown) -> None:
+    if shutdown.how == "powerdown":
+        told = "being told to shut down"
+        try:
+            execute(host, guest.monitor, "system_powerdown")
+        except QmpError as exc:
+            raise GuestError(
+                f"guest {guest.name} was not shut down: {exc}. It still runs; shutdown: terminate ends it at once."
+            ) from exc
+    else:
+        told = "SIGTERM"
+        host.kill(pid, signal.SIGTERM)
+    if not host.wait_for(lambda: not is_running(host, guest), shutdown.timeout):
         raise GuestError(
-            f"guest {guest.name}: QEMU (process {pid}) still runs {timeout:g} s after SIGTERM. Look at "
-            f"{guest.console}; end it by hand "
-            "if it hangs."
+            f"guest {guest.name}: QEMU (process {pid}) still runs {shutdown.timeout:g} s after {told}. Look at "
+            f"{guest.console}; end it by hand if it hangs."
         )
     try:
         host.unlink(guest.pid_file)  # QEMU does it itself, unless it was killed

@@ -13,6 +13,7 @@ import contextlib
 import errno
 import os
 import select
+import socket
 import stat
 import tempfile
 import time
@@ -230,6 +231,17 @@ class Host:
             return
         except OSError as exc:
             raise HostError(f"send signal {number} to", f"/proc/{pid}", exc.errno or 0) from exc
+
+    def connect(self, path: str, timeout: float) -> socket.socket:
+        """A connection to a unix socket. Raises HostError."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout)
+        try:
+            connection.connect(self._real(path))
+        except OSError as exc:
+            connection.close()
+            raise HostError("connect to", path, exc.errno or 0) from exc
+        return connection
 
     def run(self, argv: list[str]) -> tuple[int, str, str]:
         """Run a command: return code, standard output, standard error."""

@@ -29,7 +29,7 @@ options:
       - V(present) has the script, and leaves the guest running or not.
       - V(started) has the script and runs the guest. A guest that runs with an older command line is left alone; see
         RV(restart_required).
-      - V(stopped) ends the guest (SIGTERM to QEMU, as pulling its plug; shut its system down before).
+      - V(stopped) ends the guest, see O(shutdown).
       - V(absent) ends the guest and removes the script.
     type: str
     choices: [present, started, stopped, absent]
@@ -75,6 +75,14 @@ options:
     type: list
     elements: str
     default: []
+  shutdown:
+    description:
+      - How a guest is ended.
+      - V(terminate) sends SIGTERM to QEMU, as pulling the guest's plug. Set its disks offline before.
+      - V(powerdown) tells the guest to shut its system down, and waits for it.
+    type: str
+    choices: [terminate, powerdown]
+    default: terminate
   timeout:
     description: Seconds to wait for QEMU to end.
     type: int
@@ -163,7 +171,12 @@ name:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import choose_accel, converge_guest, parse_guest
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
+    Shutdown,
+    choose_accel,
+    converge_guest,
+    parse_guest,
+)
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
 
@@ -185,6 +198,7 @@ def main() -> None:
             "accel": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
             "binary": {"type": "str", "default": "qemu-system-s390x"},
             "extra_args": {"type": "list", "elements": "str", "default": []},
+            "shutdown": {"type": "str", "choices": ["terminate", "powerdown"], "default": "terminate"},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
@@ -194,7 +208,8 @@ def main() -> None:
     def work(host: Host) -> dict[str, Any]:
         accel, warnings = choose_accel(host, params["accel"])
         guest = parse_guest(params, accel)
-        result = converge_guest(host, guest, params["state"], params["timeout"], module.check_mode)
+        shutdown = Shutdown(params["shutdown"], params["timeout"])
+        result = converge_guest(host, guest, params["state"], shutdown, module.check_mode)
         if any(action["step"] == "start" for action in result["actions"]):
             result["warnings_"] += warnings
         return result

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed
@@ -40,7 +41,7 @@ def snapshot(kernel):
         name = str(path.relative_to(kernel.root))
         if name.startswith(("var", "dev/vfio", "sys/kernel")):
             continue
-        found[name] = str(path.readlink()) if path.is_symlink() else (path.read_text() if path.is_file() else "dir")
+        found[name] = os.readlink(path) if path.is_symlink() else (path.read_text() if path.is_file() else "dir")
     return found
 
 

@@ -3,14 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 import shlex
 import signal
+import socket
+import threading
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
     GuestError,
+    Shutdown,
     choose_accel,
     converge_guest,
     parse_guest,
@@ -107,8 +111,8 @@ def _ready(kernel):
     return kernel
 
 
-def go(kernel, state, guest=GUEST, check_mode=False):
-    return converge_guest(kernel.host(), guest, state, 1.0, check_mode)
+def go(kernel, state, guest=GUEST, check_mode=False, how="terminate"):
+    return converge_guest(kernel.host(), guest, state, Shutdown(how, 1.0), check_mode)
 
 
 def test_a_guest_is_started_by_its_script_and_stopped(ready):
@@ -155,6 +159,49 @@ def test_a_qemu_that_ignores_sigterm_is_an_error(ready):
     ready.obeys_signals = False
     with pytest.raises(GuestError, match="still runs 1 s after SIGTERM"):
         go(ready, "stopped")
+
+
+class Monitor(threading.Thread):
+    """QEMU's side of a monitor: a greeting, an event in between, and one answer to each command."""
+
+    def __init__(self, kernel, answer):
+        super().__init__(daemon=True)
+        self.kernel, self.answer, self.heard = kernel, answer, []
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(kernel.root / "run/vfio_ccw/linux01.qmp"))
+        self.socket.listen()
+        self.start()
+
+    def run(self):
+        connection, _address = self.socket.accept()
+        with connection, connection.makefile("rwb") as stream:
+            stream.write(b'{"QMP": {}}\n')
+            stream.flush()
+            for line in stream:
+                self.heard.append(json.loads(line)["execute"])
+                last = self.heard[-1] == "system_powerdown"
+                if last:
+                    self.kernel.end_process(4711)
+                stream.write(b'{"event": "POWERDOWN"}\n' + (self.answer if last else b'{"return": {}}') + b"\n")
+                stream.flush()
+
+
+def test_a_guest_is_told_to_shut_down(ready):
+    go(ready, "started")
+    monitor = Monitor(ready, b'{"return": {}}')
+    assert go(ready, "stopped", how="powerdown")["changed"]
+    assert monitor.heard == ["qmp_capabilities", "system_powerdown"]
+    assert ready.killed == []
+
+
+def test_a_guest_that_cannot_be_told_to_shut_down_is_not_killed(ready):
+    go(ready, "started")
+    with pytest.raises(GuestError, match="monitor cannot be reached"):
+        go(ready, "stopped", how="powerdown")
+    Monitor(ready, b'{"error": {"class": "GenericError", "desc": "no such luck"}}')
+    with pytest.raises(GuestError, match="no such luck"):
+        go(ready, "stopped", how="powerdown")
+    assert ready.killed == []
 
 
 def missing(kernel):

@@ -176,7 +176,8 @@ for i in 1 2 3 4 5; do
   echo 0.0.16ca > $css/drivers/vfio_ccw/bind
   uuid=$(cat /proc/sys/kernel/random/uuid)
   echo $uuid > $css/devices/0.0.16ca/mdev_supported_types/vfio_ccw-io/create
-  [ -d $mdev/$uuid/vfio-dev ] || echo "missing mdev"; echo 1 > $mdev/$uuid/remove; [ -e $mdev/$uuid ] && echo "stale mdev"
+  [ -d $mdev/$uuid/vfio-dev ] || echo "missing mdev"
+  echo 1 > $mdev/$uuid/remove; [ -e $mdev/$uuid ] && echo "stale mdev"
   echo 0.0.16ca > $css/drivers/vfio_ccw/unbind; echo 0.0.16ca > $css/drivers/io_subchannel/bind
   echo 1 > /proc/cio_settle; [ -e $dasd/online ] || echo "missing device"
   chccwdev -e 0.0.7e52 >/dev/null; [ -e /dev/dasda ] || echo "missing node"
@@ -290,6 +291,17 @@ def test_up_of_a_running_lab(one: Labs) -> None:
     done = one("up", one.define("one"))
     assert done.returncode == 1
     assert "lab one: is running already (process " in done.stderr
+
+
+def test_two_starts_at_once(one: Labs) -> None:
+    definition = one.define("twice", host="lpar9")
+    started = [one.start("up", definition) for _ in range(2)]
+    outputs = [process.communicate(timeout=60)[0] for process in started]
+    try:
+        assert sorted(process.returncode for process in started) == [0, 1]
+        assert sorted(outputs) == [b"", b"lab twice is up: lpar9\n"]
+    finally:
+        assert one("down", "twice").returncode == 0
 
 
 def test_a_dead_lab(one: Labs) -> None:

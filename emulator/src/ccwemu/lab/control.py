@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -41,8 +42,12 @@ def up(lab: str, definition: str, report: Report) -> None:
             f"run: ccwemu down {lab}"
         )
     _make_directory(directory)
-    with open(os.path.join(directory, "daemon.log"), "ab") as log:
-        error = _start(directory, definition, log.fileno(), report)
+    lock = _lock(lab, directory)
+    try:
+        with open(os.path.join(directory, "daemon.log"), "ab") as log:
+            error = _start(directory, definition, log.fileno(), lock, report)
+    finally:
+        os.close(lock)
     if error is not None:
         raise ControlError(f"lab {lab}: did not come up: {error}; details: {directory}/daemon.log")
 
@@ -56,12 +61,25 @@ def _make_directory(directory: str) -> None:
         ) from None
 
 
-def _start(directory: str, definition: str, log: int, report: Report) -> str | None:
+def _lock(lab: str, directory: str) -> int:
+    """A lock on the lab's directory, which the daemon inherits: two starts at once cannot both succeed."""
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise ControlError(
+            f"lab {lab}: another ccwemu is starting or ending it; see ccwemu ps, and try again"
+        ) from None
+    return lock
+
+
+def _start(directory: str, definition: str, log: int, lock: int, report: Report) -> str | None:
     """Start the daemon; what went wrong, or None."""
     read_end, write_end = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-c", _BOOT.format(_SOURCES), directory, definition, str(write_end)],
-        pass_fds=[write_end],
+        [sys.executable, "-I", "-c", _BOOT.format(_SOURCES), directory, definition, str(write_end)],
+        pass_fds=[write_end, lock],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

@@ -61,7 +61,7 @@ def test_progress(tmp_path: Path) -> None:
         ({"cylinders": 65521, "volser": "A"}, "65521 cylinders"),
         ({"cylinders": 3, "volser": "TOOLONG"}, "volume serial 'TOOLONG'"),
         ({"cylinders": 3, "volser": ""}, "volume serial ''"),
-        ({"cylinders": 3, "layout": "ldl"}, "layout 'ldl'"),
+        ({"cylinders": 3, "layout": "cms"}, "layout 'cms'"),
         ({"cylinders": 3, "volser": "A", "filesystem": "xfs"}, "file system 'xfs'"),
         ({"cylinders": 3, "layout": "unformatted", "filesystem": "ext4"}, "needs layout cdl"),
         ({"cylinders": 3, "volser": "A", "filesystem": "ext4", "partition": False}, "needs layout cdl and a partition"),

@@ -13,6 +13,7 @@ import select
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ccwemu.guest.qemuopts import QemuError
 from ccwemu.guest.service import Service
 from ccwemu.guest.spec import machine_spec, subchannel_ids
 from ccwemu.machine.host import Machine
-from ccwemu.machine.spec import MachineSpec
+from ccwemu.machine.spec import MachineSpec, VirtioSpec
 from ccwemu.machine.tree import Attribute
 from ccwemu.namespace import root as node_root
 from ccwemu.namespace import unshare as sys_
@@ -104,10 +105,21 @@ class QuickGuest:
             with self._guard:
                 self._take_down()
                 if self._spec is not None:
-                    self._bring_up(self._spec)
+                    self._bring_up(self._spec_now(self._spec))
         except Exception:
             log.exception("guest %s: rebooting failed", self.name)
             self._ended(f"guest {self.name}: rebooting failed, see {self._base}/guest.log")
+
+    def _spec_now(self, spec: MachineSpec) -> MachineSpec:
+        """What the guest finds when it starts again: devices may have left it, and paths changed."""
+        subchannels = []
+        for sch in spec.subchannels:
+            device = self._io.devices.get(sch.busid)
+            if device is not None and device.channel is not None:
+                subchannels.append(replace(sch, pam=device.channel.pam()))
+            elif isinstance(sch.device, VirtioSpec):
+                subchannels.append(sch)
+        return replace(spec, subchannels=tuple(subchannels))
 
     def _claim_name(self) -> None:
         """One guest of a name at a time: two would share a root file system."""

@@ -82,13 +82,17 @@ class VfioChannel:
         self.statistics = Statistics()
         regions.set_irq(IRQ_IO, self._interrupt.set)
 
+    def pam(self) -> int:
+        """The path-available mask as it is now. Raises OSError(ENODEV) when the subchannel is gone."""
+        return self.schib()[_PAM_AT]
+
     def on_reports(self, paths_changed: Callable[[int], None]) -> None:
         """Have channel reports read when they come; the function is told the path-available mask by then."""
 
         def read() -> None:
             while any(self._regions.pread(CRW_REGION, CRW_REGION_SIZE)):
                 pass  # every report is about a channel path: the masks say what became of it
-            paths_changed(self.schib()[_PAM_AT])
+            paths_changed(self.pam())
 
         self._regions.set_irq(IRQ_CRW, read)
 

@@ -12,10 +12,13 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ccwemu import disk
+from ccwemu.channel import ImageError
 from ccwemu.faces.serve import Faces
 from ccwemu.hostio import HostIo
+from ccwemu.lab import boot
 from ccwemu.lab.hostsock import GuestUp, host_operations, node_operations
 from ccwemu.lab.lines import Server
 from ccwemu.lab.spec import DiskSpec, HostSpec
@@ -23,11 +26,17 @@ from ccwemu.machine.host import Machine
 from ccwemu.machine.kernel import ensure
 from ccwemu.machine.spec import DasdSpec, MachineSpec
 from ccwemu.machine.tree import Attribute, Directory, Link
+from ccwemu.machine.userspace import Userspace
 from ccwemu.namespace import root
 from ccwemu.namespace.launch import Mount, Namespace, NodeSpec, launch
 from ccwemu.namespace.unshare import IdMap
 
 log = logging.getLogger(__name__)
+
+
+class HostError(Exception):
+    """A host that cannot be as it is defined; the text says which part and what to do."""
+
 
 Report = Callable[[str], None]
 
@@ -55,6 +64,10 @@ class Host:
     def pid(self) -> int | None:
         """The pid of the node's init; None while it is down."""
         return self._namespace.pid if self._namespace is not None else None
+
+    def node(self) -> dict[str, Any]:
+        """What is needed to enter the node."""
+        return {"pid": self.pid, "uid": self.ids.outside, "id_count": self.ids.count}
 
     # -- disks ------------------------------------------------------------------------------------------------------
 
@@ -84,18 +97,26 @@ class Host:
                     f"{self.spec.name}: disk {entry.device}: there is no image {path}; make it with: "
                     f"ccwemu disk create {path} --cylinders {entry.cylinders}"
                 )
+            else:
+                disk.info(path)
+
+    def _disk_problem(self, sch: str, error: ImageError) -> None:
+        """An image that went bad after the lab was up: its disk does not answer any more."""
+        log.error("host %s: the disk on subchannel %s does not answer: %s", self.spec.name, sch, error)
 
     # -- start and stop ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Boot the machine and start its node. Raises what the parts raise."""
         with self._guard:
-            machine = Machine(self._machine_spec, HostIo(self._machine_spec.subchannels))
+            machine = Machine(self._machine_spec, HostIo(self._machine_spec.subchannels, self._disk_problem))
             machine.set_open_counter(self._mounts_of)
+            directory, binds = root.prepare(self._base, hostname=self.spec.name, owner=self.ids.outside)
+            userspace = Userspace(machine, Path(directory, "etc"))
             machine.boot()
             machine.settle()
+            userspace.load_modules()
             _new_boot_id(machine)
-            directory, binds = root.prepare(self._base, hostname=self.spec.name, owner=self.ids.outside)
             self._write_kernel_files(machine, directory)
             self._faces = Faces(machine, self.spec.name)
             self._server = self._listen(machine, self._faces, directory)
@@ -106,6 +127,8 @@ class Host:
                 self._close()
                 raise
             self._machine = machine
+            for words in boot.configured_devices(directory):
+                boot.run_in(self.node(), words)
             threading.Thread(target=self._watch, args=(self._namespace,), daemon=True).start()
 
     def stop(self) -> None:
@@ -191,6 +214,11 @@ class Host:
             root.give(str(tree), self.ids.outside)
             root.give(str(config), self.ids.outside)
 
+    def _load_configured_modules(self, machine: Machine) -> None:
+        with machine.lock:
+            machine.modules.load_at_boot(boot.configured_modules(os.path.join(self._base, "root")))
+        machine.settle()
+
     def _mounts(self, machine: Machine) -> list[Mount]:
         mounts = []
         for entry in self.spec.mounts:
@@ -225,10 +253,13 @@ def _make_disk(entry: DiskSpec, path: str) -> None:
 
 
 def _block_name(machine: Machine, device: str) -> str:
-    """The kernel's name of a device's disk. Raises KeyError where the device has none."""
+    """The kernel's name of a device's disk. Raises HostError where the device has none."""
     link = machine.sysfs.lookup(f"bus/ccw/devices/{device}")
     target = link.target if isinstance(link, Link) else None
     block = target.get("block") if isinstance(target, Directory) else None
     if not isinstance(block, Directory):
-        raise KeyError(f"device {device} has no block device: it is not online")
+        raise HostError(
+            f"device {device}: is to be mounted, but has no block device after boot (hidden by cio_ignore, or its "
+            "driver's module is not among 'modules'?); take 'mounted' out of the definition, or bring the device online"
+        )
     return next(iter(block)).name

@@ -91,11 +91,14 @@ def running_argv(host: Host, guest_pid_file: str) -> tuple[int, list[str]]:
     text = host.get(guest_pid_file)
     if not re.fullmatch(r"[1-9]\d*", text):
         return 0, []
-    argv = host.get(f"/proc/{text}/cmdline").rstrip("\0").split("\0")
-    for option, value in zip(argv, argv[1:]):
-        if option == "-pidfile" and value == guest_pid_file:
-            return int(text), argv
-    return 0, []
+    argv = argv_of(host, int(text), guest_pid_file)
+    return (int(text), argv) if argv else (0, [])
+
+
+def argv_of(host: Host, pid: int, guest_pid_file: str) -> list[str]:
+    """Arguments of a process that is the guest's QEMU, [] when it is gone or something else."""
+    argv = host.get(f"/proc/{pid}/cmdline").rstrip("\0").split("\0")
+    return argv if ("-pidfile", guest_pid_file) in zip(argv, argv[1:]) else []
 
 
 def is_running(host: Host, guest: Guest) -> bool:
@@ -227,7 +230,8 @@ def _stop(host: Host, guest: Guest, pid: int, shutdown: Shutdown) -> None:
     else:
         told = "SIGTERM"
         host.kill(pid, signal.SIGTERM)
-    if not host.wait_for(lambda: not is_running(host, guest), shutdown.timeout):
+    # QEMU removes its pid file before it lets go of its devices: the process tells
+    if not host.wait_for(lambda: not argv_of(host, pid, guest.pid_file), shutdown.timeout):
         raise GuestError(
             f"guest {guest.name}: QEMU (process {pid}) still runs {shutdown.timeout:g} s after {told}. Look at "
             f"{guest.console}; end it by hand if it hangs."

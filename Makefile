@@ -33,12 +33,12 @@ $(STAMPS)/venv: requirements/dev.txt | $(STAMPS)
 	@echo "Making the virtual environment $(VENV) (half a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/dev.txt
 	@touch $@
 
 $(STAMPS)/emulator: $(STAMPS)/venv $(EMULATOR_SOURCES)
 	@echo "Building the emulator"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall ./emulator
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall ./emulator
 	@touch $@
 
 $(STAMPS)/collection: | $(STAMPS)
@@ -54,7 +54,7 @@ CORE_VERSION := $(shell sed -n 's/^ansible-core==//p' requirements/dev.txt)
 $(STAMPS)/conformance: $(STAMPS)/venv
 	@echo "Fetching the connection conformance tasks of ansible-core $(CORE_VERSION)"
 	@rm -rf build/ansible-core && mkdir -p build/ansible-core
-	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest build/ansible-core ansible-core==$(CORE_VERSION)
+	@$(BIN)/python -m pip download -qq --disable-pip-version-check --no-deps --no-binary :all: --dest build/ansible-core ansible-core==$(CORE_VERSION)
 	@tar -xzf build/ansible-core/ansible_core-$(CORE_VERSION).tar.gz -C build/ansible-core --strip-components=1
 	@touch $@
 
@@ -117,7 +117,7 @@ bench:
 .PHONY: requirements
 requirements: ## resolve requirements/dev.in anew and pin it
 	@rm -rf build/requirements && $(PYTHON) -m venv build/requirements
-	@build/requirements/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.in
+	@build/requirements/bin/python -m pip install -qq --disable-pip-version-check -r requirements/dev.in
 	@{ echo "# Made from dev.in by 'make requirements'. Do not edit."; build/requirements/bin/python -m pip freeze --exclude setuptools; } > requirements/dev.txt
 
 .PHONY: clean

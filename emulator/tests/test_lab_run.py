@@ -232,6 +232,25 @@ def test_reboot_forgets_the_kernel_and_keeps_the_files(one: Labs) -> None:
     assert rest == ["/etc/kept", "1", "0"]
 
 
+def test_what_is_configured_to_last_comes_back_at_boot(one: Labs) -> None:
+    """modules-load.d, a driver override and a mediated device with start=auto, as on a host with systemd and udev."""
+    uuid = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
+    script = f"""set -e
+    echo vfio_ccw > /etc/modules-load.d/x.conf
+    driverctl -b css set-override 0.0.16ca vfio_ccw
+    mdevctl define -a -u {uuid} -p 0.0.16ca -t vfio_ccw-io"""
+    if not shutil.which("driverctl") or not shutil.which("mdevctl"):
+        pytest.skip("driverctl and mdevctl are not installed")
+    assert one("exec", "lpar1", "--", "sh", "-c", script).returncode == 0
+    assert one("reboot", "lpar1").returncode == 0
+    try:
+        look = "basename $(readlink /sys/bus/css/devices/0.0.16ca/driver); ls /sys/bus/mdev/devices"
+        assert one("exec", "lpar1", "--", "sh", "-c", look).stdout == f"vfio_ccw\n{uuid}\n"
+    finally:
+        one("exec", "lpar1", "--", "sh", "-c", "rm -r /etc/modules-load.d/x.conf /etc/driverctl.d/* /etc/mdevctl.d/0.*")
+        one("reboot", "lpar1")
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
     end = time.monotonic() + seconds
     while not condition():

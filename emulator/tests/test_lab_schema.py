@@ -26,8 +26,13 @@ WRONG = [
     ("lab: one\nhosts: {a: {}}\nhost: b\n", "3: host: unknown key; expected 'hosts', perhaps?"),
     (
         HEAD + "    kernel: six\n",
-        "4: hosts.lpar1.kernel: found 'six'; expected a kernel release such as 6.1.0-29-s390x",
+        "4: hosts.lpar1.kernel: kernel release 'six': must begin with a version like 6.1; expected",
     ),
+    (
+        HEAD + "    kernel: 4.4.0\n",
+        "vfio_ccw exists from Linux 4.12 on; choose a later kernel; expected a kernel release",
+    ),
+    (HEAD + "    config: {VFIO: n}\n", "4: hosts.lpar1.config.VFIO: found 'VFIO'; expected a symbol"),
     (HEAD + "    kernel:\n", "4: hosts.lpar1.kernel: found nothing; expected a kernel release"),
     (HEAD + "    kernel: 6.1\n    kernel: 6.8\n", "5: hosts.lpar1.kernel: this key stands here twice"),
     (HEAD + "    chpids: {zz: }\n", "4: hosts.lpar1.chpids.zz: found 'zz'; expected a hexadecimal number from 0 to ff"),

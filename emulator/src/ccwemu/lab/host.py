@@ -12,13 +12,11 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ccwemu import disk
 from ccwemu.channel import ImageError
 from ccwemu.faces.serve import Faces
 from ccwemu.hostio import HostIo
-from ccwemu.lab import boot
 from ccwemu.lab.hostsock import GuestUp, host_operations, node_operations
 from ccwemu.lab.lines import Server
 from ccwemu.lab.spec import DiskSpec, HostSpec
@@ -64,10 +62,6 @@ class Host:
     def pid(self) -> int | None:
         """The pid of the node's init; None while it is down."""
         return self._namespace.pid if self._namespace is not None else None
-
-    def node(self) -> dict[str, Any]:
-        """What is needed to enter the node."""
-        return {"pid": self.pid, "uid": self.ids.outside, "id_count": self.ids.count}
 
     # -- disks ------------------------------------------------------------------------------------------------------
 
@@ -127,8 +121,6 @@ class Host:
                 self._close()
                 raise
             self._machine = machine
-            for words in boot.configured_devices(directory):
-                boot.run_in(self.node(), words)
             threading.Thread(target=self._watch, args=(self._namespace,), daemon=True).start()
 
     def stop(self) -> None:
@@ -213,11 +205,6 @@ class Host:
             config.write_text(machine.modules.config_text(), encoding="ascii")
             root.give(str(tree), self.ids.outside)
             root.give(str(config), self.ids.outside)
-
-    def _load_configured_modules(self, machine: Machine) -> None:
-        with machine.lock:
-            machine.modules.load_at_boot(boot.configured_modules(os.path.join(self._base, "root")))
-        machine.settle()
 
     def _mounts(self, machine: Machine) -> list[Mount]:
         mounts = []

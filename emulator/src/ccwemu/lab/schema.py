@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 from ccwemu.lab.fields import (
     Fields,
@@ -21,6 +22,7 @@ from ccwemu.lab.fields import (
 )
 from ccwemu.lab.spec import DiskSpec, GuestSpec, HostSpec, LabSpec, MountedSpec
 from ccwemu.machine import spec as machine
+from ccwemu.machine import versions
 from ccwemu.machine.spec import ChpidSpec, DasdSpec, DeviceSpec, MachineSpec, OtherSpec, SubchannelSpec, VirtioSpec
 
 SEED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "labs", "seed.yml")
@@ -30,7 +32,7 @@ busid = pattern(r"0\.[0-3]\.[0-9a-f]{4}", "a bus id such as 0.0.7e52 (small hexa
 directory = pattern(r"/[^\0]*", "an absolute path")
 chpid = integer(0, 0xFF, 16)
 mask = integer(0, 0xFF, 16)
-kernel = pattern(r"\d+\.\d+\S*", "a kernel release such as 6.1.0-29-s390x")
+symbol = re.compile(r"CONFIG_[A-Z0-9_]+")
 
 _PATHS = ("subchannel", "chpids", "pim", "pam", "pom")
 _DEVICE_KEYS = {
@@ -101,8 +103,8 @@ def _host(key: str, value: Value) -> HostSpec:
     mounts = [mount for _, _, mount in devices if mount is not None]
     spec = MachineSpec(
         name=key,
-        kernel=fields.take("kernel", kernel, defaults.kernel),
-        config=fields.take("config", texts, {}),
+        kernel=fields.take("kernel", _kernel, defaults.kernel),
+        config=fields.take("config", _config, {}),
         chpids=fields.take("chpids", _chpids, ()),
         subchannels=tuple(sorted((sch for sch, _, _ in devices), key=lambda sch: sch.busid)),
         cio_ignore=fields.take("cio_ignore", text, ""),
@@ -114,6 +116,22 @@ def _host(key: str, value: Value) -> HostSpec:
     except machine.SpecError as error:
         raise value.error(str(error), "a machine that can be") from None
     return HostSpec(key, spec, tuple(disk for _, disk, _ in devices if disk is not None), tuple(mounts))
+
+
+def _kernel(value: Value) -> str:
+    release = value.text("a kernel release such as 6.1.0-29-s390x")
+    try:
+        versions.parse_release(release)
+    except ValueError as error:
+        raise value.error(str(error), "a kernel release such as 6.1.0-29-s390x") from None
+    return release
+
+
+def _config(value: Value) -> Mapping[str, str]:
+    for key, entry in value.entries().items():
+        if not symbol.fullmatch(key):
+            raise entry.error(f"found {key!r}", "a symbol of the kernel's configuration such as CONFIG_VFIO_CCW")
+    return texts(value)
 
 
 def _chpids(value: Value) -> tuple[ChpidSpec, ...]:

@@ -193,6 +193,14 @@ def test_names_are_never_stale(one: Labs) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_who_closed_a_disk_does_not_find_it_in_use(one: Labs) -> None:
+    """The kernel tells a FUSE server of a close without waiting for it; a store waits for what was told."""
+    script = """
+    online=/sys/bus/ccw/devices/0.0.7e52/online
+    for i in $(seq 100); do exec 3</dev/dasda; exec 3<&-; echo 0 > $online || echo busy; echo 1 > $online; done"""
+    assert one("exec", "lpar1", "--", "bash", "-c", script).stdout == ""
+
+
 def test_ps_and_the_state_file(one: Labs) -> None:
     rows = json.loads(one("ps", "--json").stdout)
     assert [(row["lab"], row["node"], row["role"], row["state"]) for row in rows if row["lab"] == "one"] == [

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ccwemu.faces.fuse import DEVICES, TreeFace, Wiring
+from ccwemu.faces.fuse import TreeFace
+from ccwemu.faces.rules import DEVICES, Wiring
 from ccwemu.machine.tree import Attribute, Directory, Link, Node
 
 BOUND = ("null", "zero", "full", "random", "urandom", "tty", "fuse")

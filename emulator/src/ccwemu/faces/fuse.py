@@ -9,82 +9,18 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 
 from ccwemu.faces import wire
+from ccwemu.faces.files import Handle, OpenAttribute, OpenDeviceFile, OpenDirectory, check_open
+from ccwemu.faces.rules import DEVICES, FOREVER, SYSFS, Rules, Wiring
 from ccwemu.faces.wire import Op, Request, Session
-from ccwemu.machine.tree import PAGE_SIZE, Attribute, DeviceFile, Directory, Link, Node, OpenDevice
-
-FOREVER = 1 << 30
-"""Seconds that the kernel may remember something which can only change through itself."""
-
-DEFAULT_POLLMASK = select.POLLIN | select.POLLOUT | select.POLLRDNORM | select.POLLWRNORM
+from ccwemu.machine.tree import Attribute, DeviceFile, Directory, Link, Node
 
 _ENOENT = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Where the kernel's file systems differ from each other."""
-
-    write_limit: int = PAGE_SIZE
-    """Bytes of one write() that reach the store function: a page in sysfs; proc has no common limit."""
-    cut_at_nul: bool = True
-    """Whether a NUL ends what was written, as it does where store functions take a C string."""
-    max_write: int = 16 * PAGE_SIZE
-    """The largest write, in bytes, that arrives in one piece."""
-    polled: bool = False
-    """Whether a reader may wait for changes of an attribute, as in sysfs."""
-    root_needs_bits: bool = True
-    """Whether opening for reading (writing) needs a read (write) bit in the mode even for root, as in sysfs."""
-
-
-SYSFS = Rules(polled=True)
-PROCFS = Rules(write_limit=64 * 1024, cut_at_nul=False, root_needs_bits=False)
-DEVICES = Rules(max_write=1024 * 1024)
-
-
-@dataclass(frozen=True)
-class Wiring:
-    """How a face is tied to its machine and to the machine's other faces."""
-
-    lock: AbstractContextManager[object] = field(default_factory=threading.RLock)
-    """Held around every show, store and open: the machine's lock."""
-    changed: Callable[[], None] = lambda: None
-    """Called after each store, before who wrote is answered, without the lock."""
-    noted: Callable[[], None] = lambda: None
-    """Called, possibly with the lock held, when there is something for ``forget_stale`` to do."""
-
-
-@dataclass
-class _OpenAttribute:
-    """An open attribute: what it read last, and how far the reader is."""
-
-    node: Attribute
-    content: bytes | None = None
-    position: int = 0
-
-
-@dataclass
-class _OpenDevice:
-    node: DeviceFile
-    device: OpenDevice
-
-
-@dataclass
-class _OpenDirectory:
-    node: Directory
-    entries: list[tuple[str, Node]] = field(default_factory=list)
-
-
-_Handle = _OpenAttribute | _OpenDevice | _OpenDirectory
 
 
 class TreeFace:
@@ -100,20 +36,19 @@ class TreeFace:
         wiring: Wiring | None = None,
     ) -> None:
         wiring = wiring if wiring is not None else Wiring()
-        self._noted = wiring.noted
-        self._changed = wiring.changed
+        self._wiring = wiring
         self._root = root
         self._rules = rules
-        self._lock = wiring.lock
         self._nodes: dict[int, Node] = {wire.ROOT_ID: root}
         self._lookups: dict[int, int] = {}
-        self._handles: dict[int, _Handle] = {}
+        self._handles: dict[int, Handle] = {}
         self._next_handle = 1
         self._stale: deque[tuple[int, str | None]] = deque()
         self._flushing = threading.Lock()
         self._guard = threading.Lock()
         blocking = frozenset({Op.WRITE, Op.OPEN, Op.READ}) if rules is DEVICES else frozenset({Op.WRITE})
-        self.session = Session(fd, name, self._handlers(), blocking, rules.max_write)
+        at_once = frozenset({Op.RELEASE}) if rules is DEVICES else frozenset()
+        self.session = Session(fd, name, self._handlers(), blocking, rules.max_write, at_once)
 
     def start(self) -> None:
         self._root.watchers.append(self._tree_changed)
@@ -136,7 +71,7 @@ class TreeFace:
         if isinstance(node, Directory):
             self._stale.append((nodeid, None))
         if self._stale:
-            self._noted()
+            self._wiring.noted()
 
     def forget_stale(self) -> None:
         """Have the kernel forget what is no more. Never called with the machine's lock held.
@@ -325,7 +260,7 @@ class TreeFace:
 
     # -- files ------------------------------------------------------------------------------------------------------
 
-    def _add_handle(self, handle: _Handle) -> int:
+    def _add_handle(self, handle: Handle) -> int:
         with self._guard:
             number = self._next_handle
             self._next_handle += 1
@@ -336,76 +271,43 @@ class TreeFace:
         return self._open_node(self._node(request.nodeid), wire.OPEN_IN.unpack_from(body)[0])
 
     def _open_node(self, node: Node, flags: int) -> bytes:
-        handle: _Handle
+        handle: Handle
         if isinstance(node, Attribute):
-            self._check_open(node, flags)
-            handle = _OpenAttribute(node)
+            check_open(node, flags, self._rules)
+            handle = OpenAttribute(node, self._rules, self._wiring.lock)
         elif isinstance(node, DeviceFile):
-            with self._lock:
-                handle = _OpenDevice(node, node.open(flags))
+            with self._wiring.lock:
+                handle = OpenDeviceFile(node, node.open(flags))
         else:
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
         return wire.OPEN_OUT.pack(self._add_handle(handle), wire.FOPEN_DIRECT_IO, 0)
 
-    def _check_open(self, node: Attribute, flags: int) -> None:
-        access = flags & os.O_ACCMODE
-        if self._rules.root_needs_bits and (
-            (access != os.O_WRONLY and not node.mode & 0o444) or (access != os.O_RDONLY and not node.mode & 0o222)
-        ):
-            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-        if flags & os.O_DIRECT:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-
     def _read(self, request: Request, body: memoryview) -> bytes:
         number, offset, size, *_ = wire.READ_IN.unpack_from(body)
         handle = self._handles[number]
-        if isinstance(handle, _OpenDevice):
+        if isinstance(handle, OpenDeviceFile):
             return handle.device.read(offset, size)
-        assert isinstance(handle, _OpenAttribute)
-        return self._read_attribute(handle, offset, size)
-
-    def _read_attribute(self, handle: _OpenAttribute, offset: int, size: int) -> bytes:
-        """seq_file's way: made anew at offset 0 and wherever the reader jumps; the rest of it is read on."""
-        if handle.content is None or offset == 0 or offset != handle.position:
-            self._must_live(handle.node)
-            with self._lock:
-                handle.content = handle.node.show()
-        data = handle.content[offset : offset + size]
-        if not data:
-            self._must_live(handle.node)
-        handle.position = offset + len(data)
-        return data
-
-    @staticmethod
-    def _must_live(node: Node) -> None:
-        if not node.alive:
-            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        assert isinstance(handle, OpenAttribute)
+        return handle.read(offset, size)
 
     def _write(self, request: Request, body: memoryview) -> bytes:
         number, offset, size, *_ = wire.WRITE_IN.unpack_from(body)
         data = bytes(body[wire.WRITE_IN.size : wire.WRITE_IN.size + size])
         handle = self._handles[number]
-        if isinstance(handle, _OpenDevice):
+        if isinstance(handle, OpenDeviceFile):
             return wire.WRITE_OUT.pack(handle.device.write(offset, data), 0)
-        assert isinstance(handle, _OpenAttribute)
-        return wire.WRITE_OUT.pack(self._store(handle.node, data), 0)
-
-    def _store(self, node: Attribute, data: bytes) -> int:
-        """One store; the number of bytes taken, which is all that one write() brings up to the limit."""
-        self._must_live(node)
-        data = data[: self._rules.write_limit]
-        value = data.split(b"\0", 1)[0] if self._rules.cut_at_nul else data
+        assert isinstance(handle, OpenAttribute)
+        self._wiring.before_store()
         try:
-            with self._lock:
-                node.store(value)
+            taken = handle.store(data)
         finally:
             self.forget_stale()
-            self._changed()
-        return len(data)
+            self._wiring.changed()
+        return wire.WRITE_OUT.pack(taken, 0)
 
     def _fsync(self, request: Request, body: memoryview) -> bytes:
         handle = self._handles[wire.FSYNC_IN.unpack_from(body)[0]]
-        if isinstance(handle, _OpenDevice):
+        if isinstance(handle, OpenDeviceFile):
             handle.device.sync()
         return b""
 
@@ -413,48 +315,34 @@ class TreeFace:
         number = wire.RELEASE_IN.unpack_from(body)[0]
         with self._guard:
             handle = self._handles.pop(number, None)
-        if isinstance(handle, _OpenDevice):
+        if isinstance(handle, OpenDeviceFile):
             handle.device.close()
         return b""
 
     def _poll(self, request: Request, body: memoryview) -> bytes:
-        """Always ready; exceptional as well before the first read and once the device has vanished.
-
-        kernfs_fop_poll(): an opened attribute counts as changed until it has been read.
-        """
         handle = self._handles[wire.POLL_IN.unpack_from(body)[0]]
-        revents = DEFAULT_POLLMASK
-        unread = isinstance(handle, _OpenAttribute) and handle.content is None and self._rules.polled
-        if unread or not handle.node.alive:
-            revents |= select.POLLERR | select.POLLPRI
-        return wire.POLL_OUT.pack(revents, 0)
+        return wire.POLL_OUT.pack(handle.poll(), 0)
 
     # -- directories ------------------------------------------------------------------------------------------------
 
     def _opendir(self, request: Request, body: memoryview) -> bytes:
-        handle = _OpenDirectory(self._directory(request.nodeid))
+        handle = OpenDirectory(self._directory(request.nodeid))
         return wire.OPEN_OUT.pack(self._add_handle(handle), 0, 0)
 
-    def _listing(self, body: memoryview) -> tuple[list[tuple[str, Node]], int, int]:
-        number, offset, size, *_ = wire.READ_IN.unpack_from(body)
-        handle = self._handles[number]
-        assert isinstance(handle, _OpenDirectory)
-        if offset == 0:
-            parent = handle.node.parent or handle.node
-            handle.entries = [(".", handle.node), ("..", parent), *((node.name, node) for node in handle.node)]
-        return handle.entries, offset, size
-
     def _readdir(self, request: Request, body: memoryview) -> bytes:
-        return self._fill(*self._listing(body), plus=False)
+        return self._fill(body, plus=False)
 
     def _readdirplus(self, request: Request, body: memoryview) -> bytes:
-        return self._fill(*self._listing(body), plus=True)
+        return self._fill(body, plus=True)
 
-    def _fill(self, entries: list[tuple[str, Node]], offset: int, size: int, *, plus: bool) -> bytes:
+    def _fill(self, body: memoryview, *, plus: bool) -> bytes:
+        """As many entries as fit, each with what a lookup of it would answer (``plus``)."""
+        number, offset, size, *_ = wire.READ_IN.unpack_from(body)
+        handle = self._handles[number]
+        assert isinstance(handle, OpenDirectory)
         out = bytearray()
         extra = wire.ENTRY_OUT.size + wire.ATTR.size if plus else 0
-        for index in range(offset, len(entries)):
-            name, node = entries[index]
+        for index, name, node in handle.list_from(offset):
             raw = os.fsencode(name)
             length = -(-(wire.DIRENT.size + len(raw)) // 8) * 8
             if len(out) + extra + length > size:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from ccwemu.faces.fuse import FOREVER, PROCFS, TreeFace, Wiring
+from ccwemu.faces.fuse import TreeFace
+from ccwemu.faces.rules import FOREVER, PROCFS, Wiring
 from ccwemu.machine.tree import Directory, Link, Node
 
 HIDDEN = "/run/ccwemu/proc"

@@ -9,8 +9,9 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from ccwemu.faces.devnodes import devices_face
-from ccwemu.faces.fuse import TreeFace, Wiring
+from ccwemu.faces.fuse import TreeFace
 from ccwemu.faces.procfs import procfs_face
+from ccwemu.faces.rules import Wiring
 from ccwemu.faces.sysfs import sysfs_face
 from ccwemu.machine.tree import Directory
 
@@ -38,7 +39,7 @@ class Faces:
         self._real_proc: int | None = None
         self._noted = threading.Event()
         self._closed = False
-        self._wiring = Wiring(machine.lock, self.refresh, self._noted.set)
+        self._wiring = Wiring(machine.lock, self.catch_up, self.refresh, self._noted.set)
         threading.Thread(target=self._refresh_when_noted, name=f"{node} names", daemon=True).start()
 
     def serve(self, face: str, fd: int, real_proc: int | None) -> None:
@@ -55,6 +56,15 @@ class Faces:
             raise ValueError(f"no such face: {face}")
         self._faces.append(served)
         served.start()
+
+    def catch_up(self) -> None:
+        """See to it that every file that was closed in the node is closed here as well.
+
+        The kernel reports the last close without waiting for an answer: who closes a disk and then takes it offline
+        must not find it in use.
+        """
+        for face in list(self._faces):
+            face.session.catch_up()
 
     def refresh(self) -> None:
         """Have the kernel forget the names of what the machine has removed. Never called with its lock held."""

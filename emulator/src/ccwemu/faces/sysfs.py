@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from ccwemu.faces.fuse import SYSFS, TreeFace, Wiring
+from ccwemu.faces.fuse import TreeFace
+from ccwemu.faces.rules import SYSFS, Wiring
 from ccwemu.machine.tree import Directory
 
 

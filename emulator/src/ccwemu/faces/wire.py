@@ -11,9 +11,11 @@ Numbers and layouts: include/uapi/linux/fuse.h, protocol 7.31. All integers are 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
+import select
 import threading
 from collections.abc import Callable
 from enum import IntEnum
@@ -132,6 +134,15 @@ class Request(NamedTuple):
     pid: int
 
 
+class _Received(NamedTuple):
+    request: Request
+    body: memoryview
+    done: bool
+
+
+_MOST_WAITING = 256
+"""Requests that :meth:`Session.catch_up` looks at: as many processes would have to wait at the same time."""
+
 Handler = Callable[[Request, memoryview], "bytes | None"]
 """Returns the body of the answer; None for a request that has none. Raises OSError for an error answer."""
 
@@ -140,11 +151,18 @@ class Session:
     """One mount. ``handlers`` answers each request code; one without a handler is answered ENOSYS.
 
     One thread at a time reads the descriptor. A request named in ``blocking`` (it may wait for the machine, or move
-    data) hands the reading to another thread first, so that it never holds up the others.
+    data) hands the reading to another thread first, so that it never holds up the others. One named in ``at_once`` is
+    answered before anything else is read, so that :meth:`catch_up` can promise that none is left.
     """
 
     def __init__(
-        self, fd: int, name: str, handlers: dict[Op, Handler], blocking: frozenset[Op], max_write: int
+        self,
+        fd: int,
+        name: str,
+        handlers: dict[Op, Handler],
+        blocking: frozenset[Op],
+        max_write: int,
+        at_once: frozenset[Op] = frozenset(),
     ) -> None:
         self.fd = fd
         self.name = name
@@ -154,7 +172,12 @@ class Session:
         self._spares = threading.Semaphore(0)
         self._spare_count = 0
         self._guard = threading.Lock()
-        self._writing = threading.Lock()
+        self._at_once = at_once
+        self._reading = threading.Lock()
+        self._catching_up = threading.Lock()
+        if at_once:
+            os.set_blocking(fd, False)
+            self._own_buffer = self._new_buffer()
         self.ended = threading.Event()
 
     def start(self) -> None:
@@ -220,29 +243,62 @@ class Session:
             self._spare_count += 1
         self._spares.acquire()
 
+    def _new_buffer(self) -> bytearray:
+        return bytearray(max(self._max_write, 8192) + 4096)
+
     def _serve(self) -> None:
-        buffer = bytearray(max(self._max_write, 8192) + 4096)
-        view = memoryview(buffer)
+        buffer = self._new_buffer()
+        ready = select.poll()
+        ready.register(self.fd, select.POLLIN)
         while not self.ended.is_set():
+            if self._at_once:
+                ready.poll()
             try:
-                size = os.readv(self.fd, [buffer])
-            except InterruptedError:
-                continue
+                received = self._receive(buffer)
             except OSError as error:
-                if error.errno in (errno.EAGAIN, errno.ENOENT):  # ENOENT: the request was interrupted
-                    continue
                 if error.errno not in (errno.ENODEV, errno.EBADF):  # ENODEV: unmounted
                     log.error("%s: reading requests: %s", self.name, error)
                 self._end()
                 return
-            _, op, unique, nodeid, uid, gid, pid, _, _ = IN_HEADER.unpack_from(buffer)
-            request = Request(op, unique, nodeid, uid, gid, pid)
-            blocking = op in self._blocking
+            if received is None or received.done:
+                continue
+            blocking = received.request.op in self._blocking
             if blocking:
                 self._hand_over()
-            self._answer(request, view[IN_HEADER.size : size])
+            self._answer(received.request, received.body)
             if blocking:
                 self._become_spare()
+
+    def _receive(self, buffer: bytearray) -> _Received | None:
+        """Read one request, and answer it if it is to be answered at once. None where there is none (any more)."""
+        with self._reading:
+            try:
+                size = os.readv(self.fd, [buffer])
+            except OSError as error:
+                if error.errno in (errno.EAGAIN, errno.EINTR, errno.ENOENT):  # ENOENT: the request was interrupted
+                    return None
+                raise
+            _, op, unique, nodeid, uid, gid, pid, _, _ = IN_HEADER.unpack_from(buffer)
+            request, body = Request(op, unique, nodeid, uid, gid, pid), memoryview(buffer)[IN_HEADER.size : size]
+            if op not in self._at_once:
+                return _Received(request, body, False)
+            self._answer(request, body)
+            return _Received(request, body, True)
+
+    def catch_up(self) -> None:
+        """Answer what the kernel has asked so far, as far as it is to be answered at once.
+
+        Never called with a lock held that a handler needs. Requests come in the order in which they were made.
+        """
+        if not self._at_once:
+            return
+        with self._catching_up, contextlib.suppress(OSError):
+            for _ in range(_MOST_WAITING):
+                received = self._receive(self._own_buffer)
+                if received is None:
+                    return
+                if not received.done:
+                    self._answer(received.request, received.body)
 
     def _answer(self, request: Request, body: memoryview) -> None:
         error = 0

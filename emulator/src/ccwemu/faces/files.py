@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is open: an attribute, a device, a directory. Source: Linux fs/kernfs/file.c, fs/seq_file.c."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from ccwemu.faces.rules import Rules
+from ccwemu.machine.tree import Attribute, DeviceFile, Directory, Node, OpenDevice
+
+DEFAULT_POLLMASK = select.POLLIN | select.POLLOUT | select.POLLRDNORM | select.POLLWRNORM
+
+
+def check_open(node: Attribute, flags: int, rules: Rules) -> None:
+    """May an attribute be opened so? Raises OSError. What the mode allows to whom the kernel has checked."""
+    access = flags & os.O_ACCMODE
+    reads, writes = access != os.O_WRONLY, access != os.O_RDONLY
+    if rules.root_needs_bits and ((reads and not node.mode & 0o444) or (writes and not node.mode & 0o222)):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    if flags & os.O_DIRECT:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+@dataclass
+class OpenAttribute:
+    """An open attribute: what it read last, and how far the reader is."""
+
+    node: Attribute
+    rules: Rules
+    lock: AbstractContextManager[object]
+    content: bytes | None = None
+    position: int = 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        """seq_file's way: made anew at offset 0 and wherever the reader jumps; the rest of it is read on."""
+        if self.content is None or offset == 0 or offset != self.position:
+            self._must_live()
+            with self.lock:
+                self.content = self.node.show()
+        data = self.content[offset : offset + size]
+        if not data:
+            self._must_live()
+        self.position = offset + len(data)
+        return data
+
+    def store(self, data: bytes) -> int:
+        """One store; the number of bytes taken, which is all that one write() brings up to the limit."""
+        self._must_live()
+        data = data[: self.rules.write_limit]
+        value = data.split(b"\0", 1)[0] if self.rules.cut_at_nul else data
+        with self.lock:
+            self.node.store(value)
+        return len(data)
+
+    def _must_live(self) -> None:
+        if not self.node.alive:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    def poll(self) -> int:
+        """Always ready; exceptional as well before the first read and once the device has vanished.
+
+        kernfs_fop_poll(): an opened attribute counts as changed until it has been read.
+        """
+        unread = self.content is None and self.rules.polled
+        return poll_of(self.node) | (select.POLLERR | select.POLLPRI if unread else 0)
+
+
+def poll_of(node: Node) -> int:
+    return DEFAULT_POLLMASK | (0 if node.alive else select.POLLERR | select.POLLPRI)
+
+
+@dataclass
+class OpenDeviceFile:
+    """A device node that is open."""
+
+    node: DeviceFile
+    device: OpenDevice
+
+    def poll(self) -> int:
+        return poll_of(self.node)
+
+
+@dataclass
+class OpenDirectory:
+    """A directory that is read: what it held when the reading began."""
+
+    node: Directory
+    entries: list[tuple[str, Node]] = field(default_factory=list)
+
+    def list_from(self, offset: int) -> Iterator[tuple[int, str, Node]]:
+        """Index, name and node of the entries from an offset on; offset 0 looks anew."""
+        if offset == 0:
+            parent = self.node.parent or self.node
+            self.entries = [(".", self.node), ("..", parent), *((node.name, node) for node in self.node)]
+        for index in range(offset, len(self.entries)):
+            yield index, *self.entries[index]
+
+    def poll(self) -> int:
+        return poll_of(self.node)
+
+
+Handle = OpenAttribute | OpenDeviceFile | OpenDirectory

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Sequence
 
 from ._apply import apply
+from ._case import Case
 from ._host import Host
 from ._model import HostState, Request
 from ._observe import MDEV_DEVICES, observe
 from ._plan import Plan, describe, make_plan, predict
-from ._refusals import Case
 from ._requests import parse_requests
 
 

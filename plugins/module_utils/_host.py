@@ -68,6 +68,11 @@ class Host:
         """Whether this process may write the file (True also where only writing would tell)."""
         return os.access(self._real(path), os.W_OK)
 
+    def has_command(self, name: str) -> bool:
+        """Whether a command is installed where an administrator's path leads."""
+        places = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+        return any(self.exists(f"{place}/{name}") for place in places)
+
     def is_root(self) -> bool:
         return os.geteuid() == 0
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ._busid import BusId, GuestDevno
@@ -93,6 +94,10 @@ class Subchannel:
     device: CcwDevice | None = None
     mdevs: tuple[Mdev, ...] = ()
     available_instances: int = 0
+    kept_driver: str = ""
+    """The driver that driverctl gives the subchannel at boot."""
+    kept_mdevs: tuple[str, ...] = ()
+    """UUIDs that mdevctl starts at boot."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,10 @@ class HostState:
     """What passthrough needs and is not loaded yet."""
     kernel_lacks: str = ""
     """Why it cannot be loaded; "" when it can."""
+    missing_tools: tuple[str, ...] = ()
+    """Which of driverctl and mdevctl the host does not have."""
+    zdev_rules: Mapping[BusId, str] = field(default_factory=dict)
+    """udev rules of chzdev that set a device online at boot."""
     has_channels: bool = True
     """Whether the system has a channel subsystem at all."""
     may_write: bool = True
@@ -144,4 +153,6 @@ class Request:
     guest: str = ""
     present: bool = True
     uuid_given: bool = False
+    persistent: bool = False
+    """Whether it is to last over a restart of the host."""
     force: tuple[str, ...] = ()

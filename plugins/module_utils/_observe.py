@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from typing import Iterable
 
 from ._busid import BadName, BusId
@@ -23,6 +24,11 @@ VFIO_CCW_DRIVER = "/sys/bus/css/drivers/vfio_ccw"
 IO_SUBCHANNEL_DRIVER = "/sys/bus/css/drivers/io_subchannel"
 NO_OVERRIDE = "(null)"
 SECTOR = 512
+
+DRIVERCTL_DIRECTORY = "/etc/driverctl.d"
+MDEVCTL_DIRECTORY = "/etc/mdevctl.d"
+UDEV_RULES = "/etc/udev/rules.d"
+TOOLS = ("driverctl", "mdevctl")
 
 SPECIAL_FILES = (
     ("/sys/firmware/ipl/device", "the host was started (IPL) from it"),
@@ -57,6 +63,8 @@ def observe(host: Host, devices: Iterable[BusId]) -> HostState:
         vfio_ccw_registered=host.exists(VFIO_CCW_DRIVER),
         modules_to_load=tuple(kernel.to_load),
         kernel_lacks=kernel.lack(),
+        missing_tools=tuple(name for name in TOOLS if not host.has_command(name)),
+        zdev_rules=_zdev_rules(host, wanted),
         has_channels=host.exists(CSS_DEVICES),
         may_write=host.is_root() and host.writable(f"{IO_SUBCHANNEL_DRIVER}/unbind"),
     )
@@ -109,6 +117,8 @@ def observe_subchannel(host: Host, busid: BusId, mdevs: dict[str, Mdev], uses: U
         pom=masks[2],
         device=device,
         mdevs=tuple(mdev for mdev in mdevs.values() if mdev.subchannel == busid),
+        kept_driver=host.get(f"{DRIVERCTL_DIRECTORY}/css-{busid}"),
+        kept_mdevs=kept_mdevs(host, busid),
         available_instances=int(host.get(f"{path}/mdev_supported_types/{MDEV_TYPE}/available_instances") or "0"),
     )
 
@@ -172,6 +182,24 @@ def observe_mdevs(host: Host) -> dict[str, Mdev]:
 def group_in_use(host: Host, group: str) -> bool:
     """Whether somebody has the IOMMU group open: a second open is refused (drivers/vfio/vfio_main.c)."""
     return bool(group) and host.try_open(f"/dev/vfio/{group}") == errno.EBUSY
+
+
+def kept_mdevs(host: Host, subchannel: BusId) -> tuple[str, ...]:
+    """UUIDs that mdevctl starts whenever the subchannel is bound to vfio_ccw."""
+    directory = f"{MDEVCTL_DIRECTORY}/{subchannel}"
+    return tuple(uuid for uuid in host.names(directory) if _starts_by_itself(host.get(f"{directory}/{uuid}")))
+
+
+def _starts_by_itself(definition: str) -> bool:
+    try:
+        return bool(json.loads(definition).get("start") == "auto")
+    except (ValueError, AttributeError):
+        return False
+
+
+def _zdev_rules(host: Host, wanted: list[BusId]) -> dict[BusId, str]:
+    names = [name for name in host.names(UDEV_RULES) if name.startswith("41-")]
+    return {device: f"{UDEV_RULES}/{name}" for device in wanted for name in names if name.endswith(f"-{device}.rules")}
 
 
 def _special(host: Host) -> dict[BusId, str]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from . import _steps as steps
+from ._case import Case
 from ._model import IO_SUBCHANNEL, VFIO_CCW, HostState, JournalEntry, Request
-from ._refusals import Case, Refusal, Refused, check
+from ._refusals import Refusal, Refused, check
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _take(case: Case) -> list[steps.Step]:
     if case.done:
         # made by other means, or noted already: only what the journal says of the guest may be new
         changed = case.entry is not None and case.entry != entry
-        return [steps.record(device, entry, case.entry)] if changed else []
+        return ([steps.record(device, entry, case.entry)] if changed else []) + _keep(case)
     plan = [steps.record(device, entry, case.entry)] if entry != case.entry else []
     if ccw is not None and ccw.online:
         plan.append(steps.offline(device))
@@ -83,12 +84,34 @@ def _take(case: Case) -> list[steps.Step]:
     if sub.driver != VFIO_CCW:
         plan.append(steps.bind_subchannel(device, sub.busid, VFIO_CCW))
     plan.append(steps.create_mdev(device, sub.busid, case.request.uuid))
+    return plan + _keep(case)
+
+
+def _keep(case: Case) -> list[steps.Step]:
+    """What makes it last over a restart of the host."""
+    sub, device, uuid = case.place, case.request.device, case.request.uuid
+    plan: list[steps.Step] = []
+    if not case.request.persistent:
+        return plan
+    if sub.kept_driver != VFIO_CCW:
+        plan.append(steps.keep_driver(device, sub.busid, VFIO_CCW, sub.kept_driver))
+    if uuid not in sub.kept_mdevs:
+        plan.append(steps.define_mdev(device, sub.busid, uuid))
+    return plan
+
+
+def _keep_no_longer(case: Case) -> list[steps.Step]:
+    sub, device, entry = case.place, case.request.device, case.entry
+    own = {case.request.uuid} | ({entry.uuid} if entry else set())
+    plan = [steps.undefine_mdev(device, sub.busid, uuid) for uuid in sub.kept_mdevs if uuid in own]
+    if sub.kept_driver == VFIO_CCW:
+        plan.append(steps.keep_driver(device, sub.busid, "", VFIO_CCW))
     return plan
 
 
 def _give_back(case: Case) -> list[steps.Step]:
     sub, ccw, device, entry = case.place, case.ccw, case.request.device, case.entry
-    plan: list[steps.Step] = []
+    plan = _keep_no_longer(case)
     if not case.done:
         if case.mdev is not None:
             plan.append(steps.remove_mdev(device, sub.busid, case.mdev.uuid))
@@ -115,6 +138,7 @@ def describe(case: Case) -> dict[str, object]:
         "online": bool(ccw and ccw.online),
         "mdev": case.mdev.uuid if case.mdev else "",
         "guest": case.entry.guest if case.entry else "",
+        "at_boot": sub.kept_driver if sub else "",
     }
 
 
@@ -135,6 +159,8 @@ def predict(case: Case, plan: tuple[steps.Step, ...]) -> dict[str, object]:
                 after["ccw_driver"] = (case.entry.driver if case.entry else "") or "(the one that matches)"
         elif step.kind in ("create-mdev", "remove-mdev"):
             after["mdev"] = step.value if step.kind == "create-mdev" else ""
+        elif step.kind == "keep-driver":
+            after["at_boot"] = step.value
         elif step.kind == "record":
             after["guest"] = step.entry.guest if step.entry else ""
     return after

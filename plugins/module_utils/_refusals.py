@@ -13,18 +13,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable, Sequence
 
+from ._case import Case
 from ._model import (
     IO_SUBCHANNEL,
     QDIO_CU_TYPES,
     SUBCHANNEL_TYPES,
     VFIO_CCW,
     VIRTIO_CU_TYPE,
-    CcwDevice,
     HostState,
-    JournalEntry,
-    Mdev,
     Request,
-    Subchannel,
 )
 
 
@@ -47,58 +44,6 @@ class Refused(Exception):
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         self.refusals = list(refusals)
         super().__init__("Nothing was changed. " + " ".join(str(refusal) for refusal in self.refusals))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A request beside what was observed of its device."""
-
-    request: Request
-    state: HostState
-
-    @property
-    def subchannel(self) -> Subchannel | None:
-        return self.state.by_device.get(self.request.device)
-
-    @property
-    def place(self) -> Subchannel:
-        """The subchannel of a device that was not refused. Raises KeyError for one that is not there."""
-        return self.state.by_device[self.request.device]
-
-    @property
-    def ccw(self) -> CcwDevice | None:
-        return self.subchannel.device if self.subchannel else None
-
-    @property
-    def entry(self) -> JournalEntry | None:
-        return self.state.journal.get(self.request.device)
-
-    @property
-    def mdev(self) -> Mdev | None:
-        return self.subchannel.mdevs[0] if self.subchannel and self.subchannel.mdevs else None
-
-    @property
-    def passed(self) -> bool:
-        """Whether the device has left the host already."""
-        return self.subchannel is not None and self.subchannel.driver == VFIO_CCW
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing is left to do to the kernel."""
-        if self.request.present:
-            return self.passed and self.mdev is not None and self.mdev.uuid == self.request.uuid
-        return self.ccw is not None and not self.passed
-
-    @property
-    def owner(self) -> str:
-        """The guest that a device was passed to, as the journal says; "" when it does not say."""
-        return self.entry.guest if self.entry and self.passed else ""
-
-    @property
-    def owned_uuid(self) -> bool:
-        """Whether the mediated device on the subchannel is the one asked for, or one that was made here."""
-        known = [self.request.uuid] + ([self.entry.uuid] if self.entry and not self.request.uuid_given else [])
-        return self.mdev is None or self.mdev.uuid in known
 
 
 Condition = Callable[[Case], bool]
@@ -303,6 +248,19 @@ ROWS: tuple[Row, ...] = (
         lambda case: case.request.device in case.state.special and not case.passed,
         lambda case: case.state.special[case.request.device],
         _say("Name another device, or change the host's boot settings first (chreipl, dumpconf)"),
+        forcible=True,
+    ),
+    Row(
+        "no-tools",
+        lambda case: case.request.persistent and bool(case.state.missing_tools),
+        lambda case: f"it is to last over a restart, but the host lacks {' and '.join(case.state.missing_tools)}",
+        _say("Install the package of that name, or leave persistent out and run this again after a restart"),
+    ),
+    Row(
+        "online-at-boot",
+        lambda case: case.request.persistent and case.request.device in case.state.zdev_rules,
+        lambda case: f"the host sets it online at boot: {case.state.zdev_rules[case.request.device]}",
+        lambda case: f"Run 'chzdev -d -p {case.request.device}', and update the initial RAM disk",
         forcible=True,
     ),
     Row(

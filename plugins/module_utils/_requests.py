@@ -64,6 +64,7 @@ def _parse(item: dict[str, Any]) -> tuple[Request | None, list[Refusal]]:
         guest=guest,
         present=(item.get("state") or "present") == "present",
         uuid_given=uuid_given,
+        persistent=bool(item.get("persistent")),
         force=tuple(item.get("force") or ()),
     )
     return request, wrong

@@ -17,7 +17,15 @@ from ._host import Host, HostError
 from ._journal import put_entry, read_journal
 from ._kernel import load_module, read_loaded
 from ._model import IO_SUBCHANNEL, MDEV_TYPE, JournalEntry
-from ._observe import CCW_DEVICES, CSS_DEVICES, MDEV_DEVICES, NO_OVERRIDE
+from ._observe import (
+    CCW_DEVICES,
+    CSS_DEVICES,
+    DRIVERCTL_DIRECTORY,
+    MDEV_DEVICES,
+    MDEVCTL_DIRECTORY,
+    NO_OVERRIDE,
+    kept_mdevs,
+)
 
 CIO_SETTLE = "/proc/cio_settle"
 RECOGNITION_TIMEOUT = 30.0
@@ -148,6 +156,31 @@ def _value(step: Step) -> str:
     return step.value
 
 
+def _keep_driver(host: Host, step: Step) -> None:
+    # driverctl cannot note a driver without binding anew: this file is what it writes, and what its udev rule reads
+    if step.value:
+        host.save(step.path, step.value + "\n")
+    else:
+        host.unlink(step.path)
+
+
+def _mdevctl(host: Host, *arguments: str) -> None:
+    code, out, err = host.run(["mdevctl", *arguments])
+    if code != 0:
+        raise HostError("run", " ".join(["mdevctl", *arguments]), 0, text=(err or out).strip() or f"ended with {code}")
+
+
+def _define(host: Host, step: Step) -> None:
+    if host.exists(step.path):
+        _mdevctl(host, "modify", "-u", step.value, "-p", step.subject, "--auto")
+    else:
+        _mdevctl(host, "define", "-u", step.value, "-p", step.subject, "-t", MDEV_TYPE, "--auto")
+
+
+def _is_kept(host: Host, step: Step) -> bool:
+    return step.value in kept_mdevs(host, BusId.parse(step.subject))
+
+
 DMESG = "dmesg says more"
 
 KINDS: dict[str, Kind] = {
@@ -250,6 +283,40 @@ KINDS: dict[str, Kind] = {
 }
 
 
+KINDS.update(
+    {
+        "keep-driver": Kind(
+            path=lambda step: f"{DRIVERCTL_DIRECTORY}/css-{step.subject}",
+            written=_value,
+            text=lambda step: (
+                f"let driverctl bind subchannel {step.subject} to {step.value} at boot"
+                if step.value
+                else f"let driverctl leave subchannel {step.subject} alone at boot"
+            ),
+            run=_keep_driver,
+            holds=lambda host, step: host.get(step.path) == step.value,
+            hint="Check that /etc can be written",
+        ),
+        "define-mdev": Kind(
+            path=lambda step: f"{MDEVCTL_DIRECTORY}/{step.subject}/{step.value}",
+            written=_value,
+            text=lambda step: f"let mdevctl create mediated device {step.value} at boot",
+            run=_define,
+            holds=_is_kept,
+            hint="Look at 'mdevctl list --defined'",
+        ),
+        "undefine-mdev": Kind(
+            path=lambda step: f"{MDEVCTL_DIRECTORY}/{step.subject}/{step.value}",
+            written=_value,
+            text=lambda step: f"let mdevctl no longer create mediated device {step.value} at boot",
+            run=lambda host, step: _mdevctl(host, "undefine", "-u", step.value, "-p", step.subject),
+            holds=lambda host, step: not _is_kept(host, step),
+            hint="Look at 'mdevctl list --defined'",
+        ),
+    }
+)
+
+
 def paired(step: Step, inverse: Step) -> Step:
     return replace(step, inverse=inverse)
 
@@ -288,6 +355,21 @@ def create_mdev(device: BusId, subchannel: BusId, uuid: str) -> Step:
 def remove_mdev(device: BusId, subchannel: BusId, uuid: str) -> Step:
     step = Step("remove-mdev", device, str(subchannel), uuid)
     return paired(step, Step("create-mdev", device, str(subchannel), uuid))
+
+
+def keep_driver(device: BusId, subchannel: BusId, driver: str, before: str) -> Step:
+    step = Step("keep-driver", device, str(subchannel), driver)
+    return paired(step, Step("keep-driver", device, str(subchannel), before))
+
+
+def define_mdev(device: BusId, subchannel: BusId, uuid: str) -> Step:
+    step = Step("define-mdev", device, str(subchannel), uuid)
+    return paired(step, Step("undefine-mdev", device, str(subchannel), uuid))
+
+
+def undefine_mdev(device: BusId, subchannel: BusId, uuid: str) -> Step:
+    step = Step("undefine-mdev", device, str(subchannel), uuid)
+    return paired(step, Step("define-mdev", device, str(subchannel), uuid))
 
 
 def record(device: BusId, entry: JournalEntry | None, before: JournalEntry | None) -> Step:

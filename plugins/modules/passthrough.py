@@ -57,8 +57,16 @@ options:
         description: Refusals (by their id) that are not to hold for this device.
         type: list
         elements: str
-        choices: [unavailable, boot-device]
+        choices: [unavailable, boot-device, online-at-boot]
         default: []
+      persistent:
+        description:
+          - Whether the device goes to the guest again when the host is restarted. Needs C(driverctl) and C(mdevctl)
+            on the host,
+            which do it at boot, also for a device that is passed through already.
+          - V(false) leaves what is configured as it is. Giving a device back always ends it.
+        type: bool
+        default: false
   stopped_guests:
     description:
       - Guests that an earlier task of the play stops.
@@ -68,8 +76,7 @@ options:
     default: []
 notes:
   - The state before is kept in C(/var/lib/vfio_ccw/journal.json) on the host.
-  - The binding of a subchannel and its mediated device do not outlive a restart of the host. Run the task again
-    after one.
+  - Without O(devices[].persistent) a restart of the host ends it all. Run the task again after one.
 seealso:
   - module: zkvm.vfio_ccw.kernel_support
   - module: zkvm.vfio_ccw.qemu_guest
@@ -172,7 +179,13 @@ DEVICE_SPEC = {
     "uuid": {"type": "str"},
     "guest": {"type": "str"},
     "devno": {"type": "str"},
-    "force": {"type": "list", "elements": "str", "choices": ["unavailable", "boot-device"], "default": []},
+    "force": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["unavailable", "boot-device", "online-at-boot"],
+        "default": [],
+    },
+    "persistent": {"type": "bool", "default": False},
 }
 
 

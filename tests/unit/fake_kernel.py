@@ -11,6 +11,7 @@ into any write.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 from pathlib import Path
@@ -78,6 +79,7 @@ class FakeKernel:
         self.killed: list[tuple[int, int]] = []
         self.obeys_signals = True
         self.recognises = True
+        self.mdevctl_fails = False
         self.refuses_offline: set[str] = set()
         self.refuses_online: set[str] = set()
         self.mdev_driver = "vfio_ccw_mdev"
@@ -349,6 +351,8 @@ class FakeKernel:
         self.commands.append(argv)
         if argv[0] == "modprobe":
             return self._modprobe(argv[1])
+        if argv[0] == "mdevctl":
+            return self._mdevctl(argv[1], argv[argv.index("-u") + 1], argv[argv.index("-p") + 1], "--auto" in argv)
         if argv[0].startswith("/etc/vfio_ccw/guests/"):
             return self._start_guest(argv[0])
         return 127, "", "not found"
@@ -359,6 +363,16 @@ class FakeKernel:
         self.put("proc/modules", self.get("proc/modules") + f"{name} 28672 0 - Live 0x000003ff7ff1b000\n")
         if name == "vfio_ccw":
             self.load_vfio_ccw()
+        return 0, "", ""
+
+    def _mdevctl(self, verb: str, uuid: str, parent: str, auto: bool) -> tuple[int, str, str]:
+        path = f"etc/mdevctl.d/{parent}/{uuid}"
+        if self.mdevctl_fails:
+            return 1, "", "Error: no such luck"
+        if verb == "undefine":
+            (self.root / path).unlink()
+        else:
+            self.put(path, json.dumps({"mdev_type": "vfio_ccw-io", "start": "auto" if auto else "manual", "attrs": []}))
         return 0, "", ""
 
     def _start_guest(self, script: str) -> tuple[int, str, str]:
@@ -405,6 +419,8 @@ def seed(root: Path) -> FakeKernel:
     )
     kernel.add_module_tree("vfio", "mdev", "vfio_iommu_type1", "vfio_ccw", "dasd_mod", "dasd_eckd_mod")
     kernel.add_config(CONFIG_S390_CCW_IOMMU="y", CONFIG_VFIO="m", CONFIG_VFIO_MDEV="m", CONFIG_VFIO_CCW="m")
+    kernel.put("usr/sbin/driverctl", "")
+    kernel.put("usr/bin/mdevctl", "")
     for module in ("vfio", "mdev", "vfio_iommu_type1", "vfio_ccw"):
         kernel._modprobe(module)
     return kernel

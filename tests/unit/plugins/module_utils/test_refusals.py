@@ -93,6 +93,14 @@ def attribute(name, value):
     return lambda kernel: kernel.put(f"sys/devices/css0/0.0.16ca/0.0.7e52/{name}", value + "\n")
 
 
+def without_mdevctl(kernel):
+    (kernel.root / "usr/bin/mdevctl").unlink()
+
+
+def zdev(kernel):
+    kernel.put("etc/udev/rules.d/41-dasd-eckd-0.0.7e52.rules", "")
+
+
 def ignored(kernel):
     kernel.put("proc/cio_ignore", "0.0.8fff-0.0.9001\n0.0.a123\n")
 
@@ -132,6 +140,8 @@ CASES = [
     ("unavailable", attribute("availability", "no path"), DISK, "no path"),
     ("boot-device", lambda k: k.put("sys/firmware/ipl/device", "0.0.7e52\n"), DISK, "IPL"),
     ("boot-device", lambda k: k.put("sys/firmware/dump/ccw/device", "0.0.7e52\n"), DISK, "dump"),
+    ("no-tools", without_mdevctl, {**DISK, "persistent": True}, "lacks mdevctl"),
+    ("online-at-boot", zdev, {**DISK, "persistent": True}, "chzdev -d -p 0.0.7e52"),
     ("foreign-driver", foreign_driver, {**DISK, "state": "absent"}, "chsc_subchannel"),
     ("driver-override", lambda k: k.put("sys/devices/css0/0.0.16ca/driver_override", "none\n"), DISK, "unset-override"),
     ("other-guest", pass_to, {**DISK, "uuid": UUID, "guest": "linux02"}, "passed to guest linux01"),

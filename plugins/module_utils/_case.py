@@ -1,0 +1,62 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One request beside what was observed of its device: what rules and plans are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._model import VFIO_CCW, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request beside what was observed of its device."""
+
+    request: Request
+    state: HostState
+
+    @property
+    def subchannel(self) -> Subchannel | None:
+        return self.state.by_device.get(self.request.device)
+
+    @property
+    def place(self) -> Subchannel:
+        """The subchannel of a device that was not refused. Raises KeyError for one that is not there."""
+        return self.state.by_device[self.request.device]
+
+    @property
+    def ccw(self) -> CcwDevice | None:
+        return self.subchannel.device if self.subchannel else None
+
+    @property
+    def entry(self) -> JournalEntry | None:
+        return self.state.journal.get(self.request.device)
+
+    @property
+    def mdev(self) -> Mdev | None:
+        return self.subchannel.mdevs[0] if self.subchannel and self.subchannel.mdevs else None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the device has left the host already."""
+        return self.subchannel is not None and self.subchannel.driver == VFIO_CCW
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do to the kernel."""
+        if self.request.present:
+            return self.passed and self.mdev is not None and self.mdev.uuid == self.request.uuid
+        return self.ccw is not None and not self.passed
+
+    @property
+    def owner(self) -> str:
+        """The guest that a device was passed to, as the journal says; "" when it does not say."""
+        return self.entry.guest if self.entry and self.passed else ""
+
+    @property
+    def owned_uuid(self) -> bool:
+        """Whether the mediated device on the subchannel is the one asked for, or one that was made here."""
+        known = [self.request.uuid] + ([self.entry.uuid] if self.entry and not self.request.uuid_given else [])
+        return self.mdev is None or self.mdev.uuid in known

@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lasts over a restart of the host: driverctl's file and mdevctl's definition, made and ended with the
+passthrough.
+"""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
+
+UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
+WANTED = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "persistent": True}
+BACK = {"device": "0.0.7e52", "state": "absent"}
+DRIVER, MDEV = "etc/driverctl.d/css-0.0.16ca", f"etc/mdevctl.d/0.0.16ca/{UUID}"
+
+
+def kept(kernel):
+    return [(kernel.root / path).exists() for path in (DRIVER, MDEV)]
+
+
+def test_it_is_kept_and_a_second_run_changes_nothing(kernel):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    assert kernel.get(DRIVER) == "vfio_ccw\n"
+    assert kept(kernel) == [True, True]
+    host = kernel.host()
+    outcome = converge(host, [WANTED], check_mode=False)
+    assert (outcome.changed, host.writes, host.saves) == (False, [], [])
+
+
+def test_check_mode_keeps_nothing(kernel):
+    assert converge(kernel.host(), [WANTED], check_mode=True).changed
+    assert kept(kernel) == [False, False]
+
+
+def test_a_device_that_is_passed_already_is_kept_without_being_touched(kernel):
+    converge(kernel.host(), [{**WANTED, "persistent": False}], check_mode=False)
+    kernel.busy.add("/dev/vfio/0")
+    host = kernel.host()
+    assert converge(host, [WANTED], check_mode=False).changed
+    assert host.writes == []
+    assert kept(kernel) == [True, True]
+
+
+def test_a_definition_that_is_not_started_at_boot_is_made_to(kernel):
+    kernel.put(MDEV, '{"start": "manual"}')
+    converge(kernel.host(), [WANTED], check_mode=False)
+    assert ["mdevctl", "modify", "-u", UUID, "-p", "0.0.16ca", "--auto"] in kernel.commands
+
+
+def test_giving_back_ends_it(kernel):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [BACK], check_mode=False)
+    assert kept(kernel) == [False, False]
+    assert not converge(kernel.host(), [BACK], check_mode=False).changed
+
+
+def test_what_others_defined_stays(kernel):
+    other = MDEV[:-1] + "1"
+    converge(kernel.host(), [WANTED], check_mode=False)
+    kernel.put(other, '{"start": "auto"}')
+    converge(kernel.host(), [BACK], check_mode=False)
+    assert (kernel.root / other).exists()
+
+
+def test_when_it_cannot_be_kept_the_device_is_the_hosts_again(kernel):
+    kernel.mdevctl_fails = True
+    with pytest.raises(StepFailed, match="no such luck"):
+        converge(kernel.host(), [WANTED], check_mode=False)
+    assert kept(kernel) == [False, False]
+    assert kernel.get("sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
+
+
+def test_when_it_cannot_be_ended_the_device_stays_with_the_guest(kernel):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    kernel.mdevctl_fails = True
+    with pytest.raises(StepFailed):
+        converge(kernel.host(), [BACK], check_mode=False)
+    assert kept(kernel) == [True, True]
+    assert (kernel.root / "sys/bus/mdev/devices" / UUID).exists()

@@ -126,6 +126,8 @@ class Host:
     def stop(self) -> None:
         with self._guard:
             namespace, self._namespace = self._namespace, None
+            if self._server is not None:  # gives back what is held open through it
+                self._server.close()
             if namespace is not None:
                 namespace.stop()
             self._close()

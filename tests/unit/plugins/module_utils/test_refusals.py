@@ -97,6 +97,10 @@ def without_mdevctl(kernel):
     (kernel.root / "usr/bin/mdevctl").unlink()
 
 
+def without_override(kernel):
+    (kernel.root / "sys/devices/css0/0.0.16ca/driver_override").unlink()
+
+
 def zdev(kernel):
     kernel.put("etc/udev/rules.d/41-dasd-eckd-0.0.7e52.rules", "")
 
@@ -141,6 +145,7 @@ CASES = [
     ("boot-device", lambda k: k.put("sys/firmware/ipl/device", "0.0.7e52\n"), DISK, "IPL"),
     ("boot-device", lambda k: k.put("sys/firmware/dump/ccw/device", "0.0.7e52\n"), DISK, "dump"),
     ("no-tools", without_mdevctl, {**DISK, "persistent": True}, "lacks mdevctl"),
+    ("no-override", without_override, {**DISK, "persistent": True}, "5.3"),
     ("online-at-boot", zdev, {**DISK, "persistent": True}, "chzdev -d -p 0.0.7e52"),
     ("foreign-driver", foreign_driver, {**DISK, "state": "absent"}, "chsc_subchannel"),
     ("driver-override", lambda k: k.put("sys/devices/css0/0.0.16ca/driver_override", "none\n"), DISK, "unset-override"),

@@ -16,13 +16,13 @@ from ._engine import NotAsWanted
 from ._guest import GuestError
 from ._host import Host, HostError
 from ._journal import JournalError
-from ._kernel_support import KernelError
+from ._kernel_support import KernelError, report
 from ._refusals import Refused
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-ERRORS = (HostError, JournalError, StepFailed, NotAsWanted, BadName, CcwError, GuestError, KernelError)
+ERRORS = (HostError, JournalError, StepFailed, NotAsWanted, BadName, CcwError, GuestError)
 
 
 def host_of(module: AnsibleModule) -> Host:
@@ -52,6 +52,8 @@ def run(module: AnsibleModule, work: Callable[[Host], dict[str, Any]]) -> None:
             undone=[step.as_action() for step in exc.undone],
             changed=bool(exc.done or exc.stuck),
         )
+    except KernelError as exc:
+        module.fail_json(msg=str(exc), **(report(exc.support) if exc.support else {}))
     except ERRORS as exc:
         module.fail_json(msg=str(exc))
     for warning in result.pop("warnings_", []):

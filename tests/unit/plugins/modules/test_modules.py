@@ -1,0 +1,111 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules' ends: what a success and each kind of failure hands to Ansible."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _module
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import HostError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._kernel_support import converge_kernel
+
+DISK = {"device": "0.0.7e52"}
+
+
+class Ended(Exception):
+    """What exit_json and fail_json do to a module."""
+
+
+class FakeModule:
+    def __init__(self):
+        self.result, self.failed, self.warnings = {}, None, []
+
+    def exit_json(self, **result):
+        self.result, self.failed = result, False
+        raise Ended
+
+    def fail_json(self, **result):
+        self.result, self.failed = result, True
+        raise Ended
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+
+@pytest.fixture(name="end")
+def _end(kernel, monkeypatch):
+    """Runs a module's work on the fake host and gives the module as it ended."""
+    monkeypatch.setattr(_module, "host_of", lambda module: kernel.host())
+
+    def end(work):
+        module = FakeModule()
+        with pytest.raises(Ended):
+            _module.run(module, work)
+        return module
+
+    return end
+
+
+def test_a_success_hands_over_its_warnings(end):
+    module = end(lambda host: {"changed": False, "warnings_": ["slow"]})
+    assert (module.failed, module.result, module.warnings) == (False, {"changed": False}, ["slow"])
+
+
+def test_refusals_are_listed_one_by_one(end):
+    module = end(lambda host: converge(host, [{"device": "0.0.7e53"}, {"device": "x"}], check_mode=False))
+    assert module.failed
+    assert [(one["device"], one["id"]) for one in module.result["refusals"]] == [
+        ("'x'", "malformed"),
+        ("0.0.7e53", "mounted"),
+    ]
+    assert all(one["found"] and one["next_step"] for one in module.result["refusals"])
+    assert module.result["msg"].startswith("Nothing was changed.")
+
+
+def test_what_was_undone_is_told_and_is_no_change(end, kernel):
+    kernel.faults = {3: (errno.EIO, "before")}
+    module = end(lambda host: converge(host, [DISK], check_mode=False))
+    assert module.failed and module.result["changed"] is False
+    assert [one["step"] for one in module.result["undone"]] == ["unbind-ccw", "offline", "record"]
+    assert "EIO" in module.result["msg"] and "io_subchannel/unbind" in module.result["msg"]
+
+
+def test_what_was_completed_before_a_failure_is_a_change(end, kernel):
+    kernel.qdio.add("0.0.16cc")
+    module = end(lambda host: converge(host, [DISK, {"device": "0.0.7e54"}], check_mode=False))
+    assert module.failed and module.result["changed"] is True
+    assert {one["device"] for one in module.result["actions"]} == {"0.0.7e52"}
+
+
+def test_a_kernel_that_cannot_do_it_is_described(end, kernel):
+    kernel.add_config(CONFIG_VFIO="n")
+    module = end(lambda host: converge_kernel(host, persistent=True, check_mode=False))
+    assert module.failed
+    assert module.result["config"]["CONFIG_VFIO"] == {"needed": True, "value": "n"}
+    assert module.result["kernel"] == "6.1.0-29-s390x"
+
+
+def test_any_other_error_is_its_text(end):
+    def work(host):
+        raise HostError("read", "/proc/x", errno.EIO)
+
+    assert end(work).result == {"msg": "read /proc/x: Input/output error (EIO)"}
+
+
+def test_a_diff_shows_the_writes_to_the_kernel():
+    action = {
+        "description": "set device 0.0.7e52 offline",
+        "path": "/sys/bus/ccw/devices/0.0.7e52/online",
+        "value": "0",
+    }
+    load = {"description": "load kernel module vfio", "path": "/sys/module/vfio", "value": "vfio"}
+    steps, states = _module.diff("a\n", "b\n", "devices", [action, load])
+    assert steps["prepared"] == (
+        "steps:\n  set device 0.0.7e52 offline: '0' > /sys/bus/ccw/devices/0.0.7e52/online\n  load kernel module vfio\n"
+    )
+    assert (states["before"], states["after"]) == ("a\n", "b\n")
+    assert len(_module.diff("a\n", "a\n", "devices", [])) == 1

@@ -175,8 +175,12 @@ class TreeFace:
         return 2 + sum(isinstance(child, Directory) for child in node)
 
     def _entry_valid(self, node: Node) -> int:
-        """Seconds for which the kernel may take a name for this node without asking: it is told when that ends."""
-        return FOREVER
+        """Seconds for which the kernel may take a name for this node without asking: it is told when that ends.
+
+        It asks for each open of a file: with the answer it learns the size again, which it shortens by itself at
+        O_TRUNC and at a short read for sendfile(2), and beyond which sendfile(2) reads nothing.
+        """
+        return FOREVER if isinstance(node, (Directory, Link)) else 0
 
     def _attr_valid(self, node: Node) -> int:
         """Seconds for which the kernel may believe mode, owner, size and times."""

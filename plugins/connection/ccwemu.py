@@ -74,6 +74,26 @@ NODE_ENVIRONMENT = {
 COPY_BLOCK = "65536"
 
 
+def run_with_pipes(argv: list[str], data: bytes, owner: int) -> tuple[int, bytes, bytes]:
+    """Run a command whose standard streams are pipes of ``owner``: exit status, output, errors.
+
+    A pipe has an owner too, and without this the node's root could not open its own /dev/stderr.
+    """
+    pipes = [os.pipe() for _stream in range(3)]
+    if owner != os.getuid():
+        for end, _other in pipes:
+            os.fchown(end, owner, owner)
+    inner = [pipes[0][0], pipes[1][1], pipes[2][1]]
+    process = subprocess.Popen(argv, env=NODE_ENVIRONMENT, stdin=inner[0], stdout=inner[1], stderr=inner[2])
+    for end in inner:
+        os.close(end)
+    process.stdin = os.fdopen(pipes[0][1], "wb")
+    process.stdout, process.stderr = (os.fdopen(pipe[0], "rb") for pipe in pipes[1:])
+    with process:
+        output, errors = process.communicate(data)
+    return process.returncode, output, errors
+
+
 class Connection(ConnectionBase):
     """Connection to a node of a ccwemu lab."""
 
@@ -85,6 +105,7 @@ class Connection(ConnectionBase):
         super().__init__(*args, **kwargs)
         self._connected: bool = False
         self._enter: list[str] = []
+        self._node_root = os.getuid()
 
     def _connect(self) -> Connection:
         if self._connected:
@@ -98,6 +119,7 @@ class Connection(ConnectionBase):
         # a node of an ordinary user maps one id, and there is nothing to change to
         credentials = ["--preserve-credentials"] if node.get("id_count", 1) == 1 else []
         self._enter = [nsenter, "--target", str(node["pid"]), *NAMESPACES, *credentials, "--wd=/", "--"]
+        self._node_root = node.get("uid", os.getuid())
         self._connected = True
         return self
 
@@ -134,8 +156,9 @@ class Connection(ConnectionBase):
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
-        done = self._run(["/bin/sh", "-c", cmd], input=in_data or b"", stdout=subprocess.PIPE)
-        return done.returncode, done.stdout, done.stderr
+        self._connect()
+        display.vvv(f"EXEC {cmd}", host=self.get_option("remote_addr"))
+        return run_with_pipes([*self._enter, "/bin/sh", "-c", cmd], in_data or b"", self._node_root)
 
     def put_file(self, in_path: str, out_path: str) -> None:
         super().put_file(in_path, out_path)

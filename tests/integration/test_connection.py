@@ -48,6 +48,17 @@ def test_conformance_as_an_ordinary_user(ordinary_user, lab_of_ordinary_user, pi
     conformance(ordinary_user, lab_of_ordinary_user, pipelining)
 
 
+@pytest.mark.lab
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_command_opens_its_streams_by_name(controller, lab, stream):
+    inventory = controller.inventory(lab)
+    done = controller.run(
+        "ansible", "adhoc", "-i", inventory, "lpar1", "-m", "ansible.builtin.raw", "-a", f"echo said > /dev/{stream}"
+    )
+    assert done.returncode == 0, done.stdout
+    assert "said" in done.stdout
+
+
 def ping(who, lab: str, node: str) -> str:
     inventory = who.inventory(lab)
     done = who.run("ansible", "adhoc", "-i", inventory, node, "-m", "ansible.builtin.ping")

@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may know whom (docs/architecture.md): no import, and no word, against the arrows."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+EMULATOR = PROJECT / "emulator" / "src" / "ccwemu"
+
+# a part of the emulator and what it may not import
+FORBIDDEN = [
+    ("machine", ["faces", "guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core"]),
+    ("faces", ["guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core"]),
+    ("namespace", ["guest", "lab", "faces", "machine", "cli", "hostio", "disk", "channel", "_core"]),
+    ("guest", ["lab", "cli"]),
+    ("tools", ["lab", "cli"]),
+]
+
+
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports, in full."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.skipif(not EMULATOR.exists(), reason="the emulator is not part of this tree (ansible-test)")
+@pytest.mark.parametrize(("part", "others"), FORBIDDEN, ids=[part for part, _others in FORBIDDEN])
+def test_no_arrow_runs_back_up(part, others):
+    for path in (EMULATOR / part).rglob("*.py"):
+        for name in imports(path):
+            for other in others:
+                assert not f"{name}.".startswith(f"ccwemu.{other}."), f"{path.relative_to(PROJECT)} imports {name}"
+
+
+@pytest.mark.skipif(not EMULATOR.exists(), reason="the emulator is not part of this tree (ansible-test)")
+def test_the_emulator_knows_nothing_of_ansible():
+    for path in EMULATOR.rglob("*.py"):
+        assert not [name for name in imports(path) if name.startswith("ansible")], path
+
+
+@pytest.mark.parametrize("part", ["plugins/modules", "plugins/module_utils", "roles", "playbooks"])
+def test_the_collection_cannot_tell_the_emulator_from_a_real_host(part):
+    for path in (PROJECT / part).rglob("*"):
+        if path.is_file() and path.suffix in (".py", ".yml", ".j2"):
+            assert "ccwemu" not in path.read_text(encoding="utf-8").lower(), path

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 
 from ._host import Host, HostError
-from ._journal import JournalError
 from ._plan import Plan
 from ._steps import KINDS, Step
 
@@ -27,7 +26,7 @@ class StepFailed(Exception):
         number = cause.errno if isinstance(cause, HostError) else 0
         hint = "Run the task as root (become: true)" if number in (errno.EACCES, errno.EROFS) else KINDS[step.kind].hint
         name = f"{step.device}: " if step.device else ""
-        parts = [f"{name}could not {step.text}: {cause}. {hint}."]
+        parts = [f"{name}could not {step.text}: {cause or repr(cause)}. {hint}."]
         if undone:
             parts.append("Undone again: " + "; ".join(one.text for one in undone) + ".")
         if stuck:
@@ -68,7 +67,7 @@ def _apply_device(host: Host, planned: list[Step], earlier: list[Step]) -> list[
         tried.append(step)
         try:
             run_step(host, step)
-        except (HostError, JournalError) as exc:
+        except Exception as exc:  # whatever it is: nothing stays half done
             undone, stuck = undo(host, tried)
             raise StepFailed(step, exc, earlier, undone, stuck) from exc
     return tried
@@ -91,6 +90,6 @@ def undo(host: Host, tried: list[Step]) -> tuple[list[Step], list[str]]:
                 continue
             run_step(host, inverse)
             undone.append(step)
-        except (HostError, JournalError) as exc:
+        except Exception as exc:
             stuck.append(f"{step.text} ({exc})")
     return undone, stuck

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ._busid import BadName, BusId
+from ._busid import BusId
 from ._host import Host, HostError
 from ._model import JournalEntry
 
@@ -36,6 +38,33 @@ def _entry(device: str, raw: dict[str, Any]) -> JournalEntry:
 
 def read_journal(host: Host) -> dict[BusId, JournalEntry]:
     """All entries. Who may not read it may not change devices either, and sees none. Raises JournalError."""
+    with _understandable():
+        entries = [_entry(device, raw) for device, raw in _read(host).items()]
+    return {entry.device: entry for entry in entries}
+
+
+def get_entry(host: Host, device: BusId) -> JournalEntry | None:
+    """One device's entry. Raises HostError, JournalError."""
+    raw = _read(host).get(str(device))
+    with _understandable():
+        return None if raw is None else _entry(str(device), raw)
+
+
+def put_entry(host: Host, device: BusId, entry: JournalEntry | None) -> None:
+    """Set or (None) remove one device's entry. Raises HostError, JournalError."""
+    devices = _read(host)
+    devices.pop(str(device), None)
+    if entry is not None:
+        raw = asdict(entry)
+        del raw["device"]
+        devices[str(device)] = {**raw, "subchannel": str(entry.subchannel)}
+    # a device to a line: for people, and because a list of a thousand is written a thousand times
+    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(devices[key])}" for key in sorted(devices))
+    body = f"{{\n{lines}\n}}" if lines else "{}"
+    host.save(JOURNAL_FILE, f'{{"format": {FORMAT}, "devices": {body}}}\n', mode=0o600)
+
+
+def _read(host: Host) -> dict[str, Any]:
     if not host.exists(JOURNAL_FILE):
         return {}
     try:
@@ -44,30 +73,20 @@ def read_journal(host: Host) -> dict[BusId, JournalEntry]:
         if exc.errno in (errno.EACCES, errno.EPERM):
             return {}
         raise
-    try:
+    with _understandable():
         raw = json.loads(text)
         if raw["format"] != FORMAT:
             raise JournalError(f"{JOURNAL_FILE}: format {raw['format']!r}, expected {FORMAT}; a newer release wrote it")
-        entries = [_entry(device, value) for device, value in raw["devices"].items()]
-    except (ValueError, KeyError, TypeError, AttributeError, BadName) as exc:
+        return dict(raw["devices"])
+
+
+@contextlib.contextmanager
+def _understandable() -> Iterator[None]:
+    """Turns whatever damaged text leads to into a JournalError."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise JournalError(
-            f"{JOURNAL_FILE} cannot be read ({exc}). It says which disks were online before they were passed "
-            "through; repair it, or "
-            "move it away to go on without"
+            f"{JOURNAL_FILE} cannot be read ({exc!r}). It says which disks were online before they were passed on; "
+            "repair it, or move it away to go on without"
         ) from exc
-    return {entry.device: entry for entry in entries}
-
-
-def put_entry(host: Host, device: BusId, entry: JournalEntry | None) -> None:
-    """Set or (None) remove one device's entry. Raises HostError, JournalError."""
-    entries = read_journal(host)
-    entries.pop(device, None)
-    if entry is not None:
-        entries[device] = entry
-    devices = {}
-    for key in sorted(entries):
-        raw = asdict(entries[key])
-        del raw["device"]
-        raw["subchannel"] = str(entries[key].subchannel)
-        devices[str(key)] = raw
-    host.save(JOURNAL_FILE, json.dumps({"format": FORMAT, "devices": devices}, indent=2) + "\n", mode=0o600)

@@ -14,7 +14,7 @@ from typing import Callable
 
 from ._busid import BusId
 from ._host import Host, HostError
-from ._journal import put_entry, read_journal
+from ._journal import get_entry, put_entry
 from ._kernel import load_module, read_loaded
 from ._model import IO_SUBCHANNEL, MDEV_TYPE, JournalEntry
 from ._observe import (
@@ -141,7 +141,7 @@ def _put(host: Host, step: Step) -> None:
 
 
 def _recorded(host: Host, step: Step) -> bool:
-    return step.device is not None and read_journal(host).get(step.device) == step.entry
+    return step.device is not None and get_entry(host, step.device) == step.entry
 
 
 def _online(host: Host, step: Step) -> str:

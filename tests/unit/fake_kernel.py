@@ -310,7 +310,7 @@ class FakeKernel:
         if self.mdev_driver:
             self.link(f"{path}/{uuid}/driver", f"sys/bus/mdev/drivers/{self.mdev_driver}")
             taken = {entry.name for entry in (self.root / "sys/kernel/iommu_groups").glob("*")}
-            group = next(str(number) for number in range(99) if str(number) not in taken)
+            group = next(str(number) for number in range(len(taken) + 1) if str(number) not in taken)
             (self.root / f"sys/kernel/iommu_groups/{group}/devices").mkdir(parents=True)
             self.link(f"{path}/{uuid}/iommu_group", f"sys/kernel/iommu_groups/{group}")
             self.put(f"dev/vfio/{group}", "")

@@ -163,6 +163,15 @@ def test_giving_back_that_fails_at_any_step_leaves_the_device_with_the_guest(ker
     assert journal(kernel) == noted
 
 
+def test_even_an_error_that_nobody_thought_of_leaves_nothing_half_done(kernel):
+    before = snapshot(kernel)
+    create = kernel._create
+    kernel._create = lambda sch, value: create(sch, value) or 1 / 0
+    with pytest.raises(StepFailed, match="division by zero"):
+        converge(kernel.host(), [WANTED], check_mode=False)
+    assert snapshot(kernel) == before
+
+
 def test_a_failing_undo_is_reported_and_the_rest_still_undone(kernel):
     kernel.faults = {4: (errno.EIO, "before"), 5: (errno.EIO, "before")}
     with pytest.raises(StepFailed) as failure:

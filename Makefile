@@ -17,7 +17,7 @@ export ANSIBLE_HOME := $(CURDIR)/build/ansible
 export PYTHONDONTWRITEBYTECODE := 1
 
 EMULATOR_SOURCES := $(shell find emulator -type f \( -name '*.[ch]' -o -name '*.py' -o -name '*.yml' -o -name 'meson.build' -o -name 'pyproject.toml' \) -not -path 'emulator/tests/*')
-PY_SOURCES := plugins emulator/src emulator/tests tests
+PY_SOURCES := plugins emulator/src emulator/tests tests extensions docs
 
 .PHONY: help
 help: ## this list
@@ -104,6 +104,11 @@ lint: setup ## ruff, mypy, yamllint, ansible-lint (production profile)
 	@$(BIN)/mypy
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/ansible-lint --strict
+	@$(BIN)/python docs/generate.py --check
+
+.PHONY: docs
+docs: setup ## write the pages that are made from tables in the code
+	@$(BIN)/python docs/generate.py
 
 .PHONY: format
 format: setup ## let ruff write the code's layout

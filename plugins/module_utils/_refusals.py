@@ -53,6 +53,8 @@ Text = Callable[[Case], str]
 @dataclass(frozen=True)
 class Row:
     id: str
+    when: str
+    """The condition in words, for the documentation."""
     condition: Condition
     found: Text
     next_step: Text
@@ -137,6 +139,7 @@ def _unknown_driver(case: Case) -> bool:
 ROWS: tuple[Row, ...] = (
     Row(
         "no-channels",
+        "The system has no channel subsystem (/sys/bus/css)",
         lambda case: not case.state.has_channels,
         _say("this system has no channel subsystem: /sys/bus/css is not there"),
         _say("Run this on an s390x host (LPAR, z/VM or KVM) with /sys mounted"),
@@ -145,6 +148,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "no-permission",
+        "The user may not change the drivers of subchannels",
         lambda case: not case.state.may_write,
         _say("this user may not change the drivers of subchannels"),
         _say("Run the task as root (become: true)"),
@@ -153,6 +157,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "ignored",
+        "The device number is in /proc/cio_ignore, so the kernel does not look at it",
         lambda case: case.subchannel is None and case.request.device in case.state.ignored,
         _say("the kernel ignores this device number: it is listed in /proc/cio_ignore"),
         lambda case: (
@@ -164,6 +169,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "not-io-subchannel",
+        "The number names a subchannel that is not of type 0 (CHSC, message, EADM)",
         _not_an_io_subchannel,
         _type_text,
         _say("Only devices on I/O subchannels (type 0) can be passed through"),
@@ -172,6 +178,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "not-found",
+        "No subchannel of the host has a device of this number; it may be a subchannel's number",
         lambda case: case.subchannel is None,
         _say("no subchannel of this host has a device of this number"),
         _missing_hint,
@@ -180,12 +187,14 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "no-vfio-ccw",
+        "The kernel has no driver vfio_ccw: an option is not set or a module is missing",
         lambda case: not case.state.vfio_ccw_registered and bool(case.state.kernel_lacks),
         lambda case: f"the kernel has no driver vfio_ccw: {case.state.kernel_lacks}",
         _say("Module zkvm.vfio_ccw.kernel_support lists what is there"),
     ),
     Row(
         "virtio",
+        "The device is a virtio device of the host's own hypervisor",
         lambda case: _cu(case) == VIRTIO_CU_TYPE,
         lambda case: (
             f"it is a virtio device (control unit {case.ccw.cutype if case.ccw else ''}), made by this host's own "
@@ -196,6 +205,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "qdio",
+        "The device is driven by QDIO (OSA, HiperSockets, FCP), which vfio_ccw does not support",
         lambda case: _cu(case) in QDIO_CU_TYPES,
         lambda case: (
             f"it is a QDIO device (control unit {case.ccw.cutype if case.ccw else ''}); vfio_ccw does not support QDIO"
@@ -205,36 +215,42 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "mounted",
+        "A file system on the disk or on one of its partitions is mounted",
         _used("mounted"),
         _uses("mounted"),
         _say("Unmount it, and remove it from /etc/fstab"),
     ),
     Row(
         "swap",
+        "The disk or one of its partitions is a swap area in use",
         _used("swap"),
         _uses("swap"),
         _say("Run swapoff, and remove it from /etc/fstab"),
     ),
     Row(
         "holder",
+        "A volume (LVM, device mapper, md) is built on the disk or on one of its partitions",
         _used("holder"),
         _uses("holder"),
         _say("Take the disk out of that volume, or deactivate the volume"),
     ),
     Row(
         "opened",
+        "A process has the disk or one of its partitions open",
         _used("opened"),
         _uses("opened"),
         _say("End that process, or name another disk"),
     ),
     Row(
         "alias",
+        "The device is a PAV alias, not a disk of its own",
         lambda case: _leaving(case) and case.ccw is not None and case.ccw.alias,
         _say("it is a PAV alias, not a disk of its own"),
         _say("Name the base device"),
     ),
     Row(
         "unavailable",
+        "The device does not answer: no path, boxed (reserved by another system) or no device",
         lambda case: _leaving(case) and case.ccw is not None and case.ccw.availability not in ("good", ""),
         lambda case: (
             f"the device does not answer: its availability is {case.ccw.availability if case.ccw else ''!r}, "
@@ -245,6 +261,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "boot-device",
+        "The host was started from the device, or is to be started from it or dumped to it",
         lambda case: case.request.device in case.state.special and not case.passed,
         lambda case: case.state.special[case.request.device],
         _say("Name another device, or change the host's boot settings first (chreipl, dumpconf)"),
@@ -252,12 +269,14 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "no-tools",
+        "persistent is asked for and driverctl or mdevctl is not installed",
         lambda case: case.request.persistent and bool(case.state.missing_tools),
         lambda case: f"it is to last over a restart, but the host lacks {' and '.join(case.state.missing_tools)}",
         _say("Install the package of that name, or leave persistent out and run this again after a restart"),
     ),
     Row(
         "no-override",
+        "persistent is asked for and the kernel has no driver_override for subchannels (before 5.3)",
         lambda case: case.request.persistent and case.subchannel is not None and not case.subchannel.has_override,
         _say(
             "it is to last over a restart, but this kernel has no driver_override for subchannels (5.3 and newer have)"
@@ -266,6 +285,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "online-at-boot",
+        "persistent is asked for and the host would put the device online at boot (a udev rule of chzdev)",
         lambda case: case.request.persistent and case.request.device in case.state.zdev_rules,
         lambda case: f"the host sets it online at boot: {case.state.zdev_rules[case.request.device]}",
         lambda case: f"Run 'chzdev -d -p {case.request.device}', and update the initial RAM disk",
@@ -273,6 +293,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "foreign-driver",
+        "The subchannel is bound to a driver other than io_subchannel and vfio_ccw",
         _unknown_driver,
         lambda case: (
             f"subchannel {case.subchannel.busid if case.subchannel else ''} is bound to the driver "
@@ -283,6 +304,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "driver-override",
+        "driver_override of the subchannel names another driver, so that no other can bind it",
         _bad_override,
         lambda case: (
             f"driver_override of subchannel {case.subchannel.busid if case.subchannel else ''} names "
@@ -293,6 +315,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "other-guest",
+        "The device is passed to another guest already",
         lambda case: bool(case.owner) and bool(case.request.guest) and case.owner != case.request.guest,
         lambda case: f"it is passed to guest {case.owner} already (wanted: {case.request.guest})",
         lambda case: f"Give it back first: device {case.request.device}, guest {case.owner}, state absent",
@@ -300,6 +323,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "other-uuid",
+        "The subchannel carries another mediated device already; it can carry one only",
         lambda case: case.mdev is not None and case.mdev.uuid != case.request.uuid,
         lambda case: (
             f"its subchannel has the mediated device {case.mdev.uuid if case.mdev else ''} already (wanted: "
@@ -309,6 +333,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "other-uuid",
+        "The mediated device on the subchannel was not made here",
         lambda case: not case.owned_uuid,
         lambda case: (
             f"its mediated device {case.mdev.uuid if case.mdev else ''} was not made here "
@@ -320,6 +345,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "in-use",
+        "A running guest has the mediated device open",
         lambda case: case.mdev is not None and case.mdev.in_use,
         lambda case: (
             f"a running guest{' (' + case.owner + ')' if case.owner else ''} has its mediated device "
@@ -331,6 +357,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "uuid-taken",
+        "A mediated device on another subchannel has this uuid",
         _uuid_taken,
         lambda case: (
             f"uuid {case.request.uuid} is the one of a mediated device on subchannel "

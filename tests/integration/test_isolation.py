@@ -61,7 +61,7 @@ def check(who, lab: str) -> None:
     after = outside()
     for what, state in before.items():
         assert after[what] == state
-    found = [path for path, *_ in tree(str(who.home / "labs" / lab)) if path.endswith(MARK)]
+    found = [path for path, *_rest in tree(str(who.home / "labs" / lab)) if path.endswith(MARK)]
     assert any(path.endswith(f"/etc/{MARK}") for path in found)
 
 

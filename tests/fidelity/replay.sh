@@ -21,4 +21,5 @@ find /lib/modules -name '*.ko' -exec ln -sf {} /lib/modules/ \;
 sed -e '/^\/bin\/busybox --install/d' \
     -e 's/^try() {.*/try() { echo "$ $*"; sh -c "$(echo "$*" | sed -E "$COMMANDS")" 2>\&1; rc=$?; [ $rc = 0 ] || echo "[rc=$rc]"; }/' \
     "$1" > /tmp/replay/script
+# shellcheck disable=SC1091
 . /tmp/replay/script

@@ -115,9 +115,12 @@ format: setup ## let ruff write the code's layout
 	@$(BIN)/ruff check --fix $(PY_SOURCES)
 	@$(BIN)/ruff format $(PY_SOURCES)
 
+# --- measuring ----------------------------------------------------------------------------------------------------
+
 .PHONY: bench
-bench:
-	@echo "make bench is not built yet: nothing here has been measured" >&2; exit 1
+bench: setup ## speed against Hercules and the memory's limit, into build/bench.json (ONLY=core, ROUNDS, SECONDS)
+	@.ci/system-packages bench
+	@ONLY=$(ONLY) $(BIN)/python tests/bench/run.py
 
 .PHONY: requirements
 requirements: ## resolve requirements/dev.in anew and pin it

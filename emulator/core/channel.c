@@ -9,30 +9,27 @@
 enum how { FIRST, COMMAND_CHAINED, DATA_CHAINED, RESUMED };
 enum loaded { LOADED, CHECK, SUSPEND };
 
-static bool format1(const struct channel *channel)
-{
-	return channel->orb.flags & ORB_FORMAT1;
-}
-
-static uint32_t highest_address(const struct channel *channel)
-{
-	return format1(channel) ? 0x7fffffffu : 0x00ffffffu;
-}
-
 static void check(struct channel *channel, uint8_t status)
 {
 	channel->status |= status;
 }
 
-bool channel_ccw_from_storage(const void *source, uint32_t address, uint8_t ccw[CSS_CCW_SIZE])
+bool channel_valid_orb(const struct channel_orb *orb)
 {
-	return storage_read(source, address, ccw, CSS_CCW_SIZE);
+	return !(orb->flags & ORB_RESERVED) && !(orb->cpa & ORB_CPA_RESERVED);
+}
+
+enum storage_access channel_ccw_from_storage(const void *source, uint32_t address, uint8_t key,
+					     uint8_t ccw[CSS_CCW_SIZE])
+{
+	return storage_fetch(source, address, key, ccw, CSS_CCW_SIZE);
 }
 
 /* One CCW from channel->next, as format 1 apart from what only one of the formats checks. */
 static bool fetch(struct channel *channel, uint8_t raw[CSS_CCW_SIZE])
 {
 	uint32_t at = channel->next;
+	enum storage_access access;
 
 	channel->cpa = (at + CSS_CCW_SIZE) & 0x7fffffffu;
 	channel->count = 0;
@@ -40,8 +37,13 @@ static bool fetch(struct channel *channel, uint8_t raw[CSS_CCW_SIZE])
 		check(channel, SCH_INTERFACE);
 		return false;
 	}
-	if (at % CSS_CCW_SIZE || at > highest_address(channel) || !channel->fetch_ccw(channel->ccw_source, at, raw)) {
+	if (at % CSS_CCW_SIZE || at > channel_highest_address(channel)) {
 		check(channel, SCH_PROGRAM);
+		return false;
+	}
+	access = channel->fetch_ccw(channel->ccw_source, at, channel_key(channel), raw);
+	if (access != STORAGE_DONE) {
+		channel_access_check(channel, access);
 		return false;
 	}
 	channel->next = at + CSS_CCW_SIZE;
@@ -53,14 +55,14 @@ static bool transfer_in_channel(struct channel *channel, const uint8_t raw[CSS_C
 {
 	uint32_t target;
 
-	if (format1(channel)) {
+	if (channel_format1(channel)) {
 		if (raw[0] != CCW_TIC || raw[1] || raw[2] || raw[3])
 			return false;
 		target = get_be32(raw + 4);
 	} else {
 		target = get_be32(raw) & 0x00ffffffu;
 	}
-	if (target % CSS_CCW_SIZE || target > highest_address(channel))
+	if (target % CSS_CCW_SIZE || target > channel_highest_address(channel))
 		return false;
 	channel->next = target;
 	return true;
@@ -84,21 +86,23 @@ static bool valid_count(const struct channel *channel, enum how how)
 {
 	if (channel->count)
 		return true;
-	return format1(channel) && how != DATA_CHAINED && !(channel->flags & CCW_CD);
+	return channel_format1(channel) && how != DATA_CHAINED && !(channel->flags & CCW_CD);
 }
 
 static bool valid_address(const struct channel *channel)
 {
-	if (channel->address > highest_address(channel))
+	if (channel->address > channel_highest_address(channel))
 		return false;
-	if (!(channel->flags & CCW_IDA))
-		return true;
-	return channel->address % (channel->orb.flags & ORB_IDA64 ? 8 : 4) == 0;
+	if (channel->flags & CCW_MIDA)
+		return channel->address % MIDAW_SIZE == 0;
+	if (channel->flags & CCW_IDA)
+		return channel->address % (channel->orb.flags & ORB_IDA64 ? 8 : 4) == 0;
+	return true;
 }
 
 static bool valid_flags(const struct channel *channel, enum how how)
 {
-	if (channel->flags & CCW_MIDA) /* needs the modified-IDAW facility, which is not installed */
+	if (channel->flags & CCW_MIDA && (!(channel->orb.flags & ORB_MIDAW) || channel->flags & (CCW_IDA | CCW_SKIP)))
 		return false;
 	if (channel->flags & CCW_SUSPEND)
 		return how != DATA_CHAINED && channel->orb.flags & ORB_SUSPEND;
@@ -114,7 +118,7 @@ static enum loaded load(struct channel *channel, enum how how)
 		return CHECK;
 	if (how != DATA_CHAINED)
 		channel->command = raw[0];
-	if (format1(channel)) {
+	if (channel_format1(channel)) {
 		channel->flags = raw[1];
 		channel->count = get_be16(raw + 2);
 		channel->address = get_be32(raw + 4);
@@ -126,129 +130,21 @@ static enum loaded load(struct channel *channel, enum how how)
 	channel->idaw = channel->address;
 	channel->block = 0;
 	channel->first_idaw = true;
+	channel->last_midaw = false;
+	channel->skip_block = false;
 	if ((how != DATA_CHAINED && !(raw[0] & 0x0f)) || !valid_flags(channel, how) || !valid_count(channel, how) ||
 	    !valid_address(channel)) {
 		check(channel, SCH_PROGRAM);
 		return CHECK;
 	}
-	if (channel->flags & CCW_SUSPEND)
-		return SUSPEND;
-	if (channel->flags & CCW_PCI)
+	if (channel->flags & CCW_PCI) /* also of a CCW that suspends, and then once more after the resume */
 		check(channel, SCH_PCI);
-	return LOADED;
+	return channel->flags & CCW_SUSPEND ? SUSPEND : LOADED;
 }
 
-/* Take the next indirect-data-address word: it designates a block, all but the first from its beginning. */
-static bool next_idaw(struct channel *channel)
+bool channel_chain_data(struct channel *channel)
 {
-	bool wide = channel->orb.flags & ORB_IDA64;
-	uint32_t block = wide && !(channel->orb.flags & ORB_IDA2K) ? 4096 : 2048;
-	uint8_t word[8];
-
-	if (channel->idaw > 0x7fffffffu || !storage_read(channel->storage, channel->idaw, word, wide ? 8 : 4))
-		return false;
-	channel->address = wide ? get_be64(word) : get_be32(word);
-	if (!wide && channel->address > 0x7fffffffu)
-		return false;
-	if (!channel->first_idaw && channel->address % block)
-		return false;
-	channel->idaw += wide ? 8 : 4;
-	channel->block = block - (uint32_t)(channel->address % block);
-	channel->first_idaw = false;
-	return true;
-}
-
-/* Where the next bytes of data are, and how many of *size lie there; NULL after a check. */
-static uint8_t *locate(struct channel *channel, size_t *size, bool store)
-{
-	const struct storage_area *area;
-	uint8_t key = (uint8_t)(channel->orb.flags >> ORB_KEY_SHIFT);
-	uint64_t room;
-
-	if (channel->flags & CCW_IDA) {
-		if (!channel->block && !next_idaw(channel)) {
-			check(channel, SCH_PROGRAM);
-			return NULL;
-		}
-		room = channel->block;
-	} else {
-		room = channel->address > highest_address(channel) ? 0 : highest_address(channel) + 1u - channel->address;
-	}
-	area = room ? storage_find(channel->storage, channel->address) : NULL;
-	if (!area) {
-		check(channel, SCH_PROGRAM);
-		return NULL;
-	}
-	if (key && area->key != key && (store || area->fetch_protected)) {
-		check(channel, SCH_PROTECTION);
-		return NULL;
-	}
-	if (room > area->size - (channel->address - area->start))
-		room = area->size - (channel->address - area->start);
-	if (*size > room)
-		*size = (size_t)room;
-	return area->host + (channel->address - area->start);
-}
-
-static void advance(struct channel *channel, size_t size)
-{
-	channel->count = (uint16_t)(channel->count - size);
-	channel->address += size;
-	if (channel->flags & CCW_IDA)
-		channel->block -= (uint32_t)size;
-}
-
-/* Move up to size bytes; the next CCW of a data chain becomes current as soon as a count is used up. */
-static size_t move(struct channel *channel, uint8_t *to, const uint8_t *from, size_t size)
-{
-	bool store = from != NULL;
-	size_t done = 0;
-
-	channel->moved = true;
-	while (done < size && channel->count && !channel_failed(channel)) {
-		size_t piece = size - done < channel->count ? size - done : channel->count;
-
-		if (store && channel->flags & CCW_SKIP) {
-			channel->count = (uint16_t)(channel->count - piece);
-		} else {
-			uint8_t *place = locate(channel, &piece, store);
-
-			if (!place)
-				break;
-			if (store)
-				memcpy(place, from + done, piece);
-			else
-				memcpy(to + done, place, piece);
-			advance(channel, piece);
-		}
-		done += piece;
-		if (!channel->count && channel->flags & CCW_CD && load(channel, DATA_CHAINED) != LOADED)
-			break;
-	}
-	return done;
-}
-
-size_t channel_store(struct channel *channel, const void *data, size_t size)
-{
-	size_t done = move(channel, NULL, data, size);
-
-	if (done < size)
-		channel->wants_more = true;
-	return done;
-}
-
-size_t channel_fetch_upto(struct channel *channel, void *data, size_t size)
-{
-	return move(channel, data, NULL, size);
-}
-
-size_t channel_fetch(struct channel *channel, void *data, size_t size)
-{
-	size_t done = move(channel, data, NULL, size);
-
-	if (done < size)
-		channel->wants_more = true;
-	return done;
+	return load(channel, DATA_CHAINED) == LOADED;
 }
 
 /* Let the device carry out the current command. Returns its unit status. */
@@ -273,7 +169,7 @@ static bool incorrect_length(const struct channel *channel)
 	bool chained = channel->flags & CCW_CD;
 
 	if (!channel->moved) { /* an immediate operation, or one that the device refused */
-		if (channel->unit_status & (UNIT_CHECK | UNIT_BUSY) || !format1(channel) || channel->orb.flags & ORB_ILS)
+		if (channel->unit_status & (UNIT_CHECK | UNIT_BUSY) || !channel_format1(channel) || channel->orb.flags & ORB_ILS)
 			return false;
 	}
 	if (!channel->count && !channel->wants_more && !chained)
@@ -289,6 +185,8 @@ static bool execute(struct channel *channel)
 	channel->unit_status = operate(channel);
 	if (channel_failed(channel))
 		return false;
+	if (!(channel->unit_status & (UNIT_CHECK | UNIT_BUSY)) && (channel->moved || channel->flags & CCW_CC))
+		channel->accepted = true;
 	if (incorrect_length(channel)) {
 		check(channel, SCH_LENGTH);
 		return false;
@@ -303,11 +201,23 @@ static bool execute(struct channel *channel)
 	return true;
 }
 
+/* Has the path in use gone away? The program cannot go on then: a chain stays on its path. */
+static bool path_lost(const struct channel *channel)
+{
+	return channel->available &&
+	       !(atomic_load_explicit(channel->available, memory_order_relaxed) & channel->path_mask);
+}
+
 static enum channel_outcome run(struct channel *channel, enum how how)
 {
 	do {
 		if (channel->stop && atomic_load_explicit(channel->stop, memory_order_relaxed))
 			return CHANNEL_STOPPED;
+		if (path_lost(channel)) {
+			channel->path_lost = true;
+			check(channel, SCH_INTERFACE);
+			return CHANNEL_ENDED;
+		}
 		switch (load(channel, how)) {
 		case CHECK:
 			return CHANNEL_ENDED;
@@ -327,6 +237,8 @@ static void begin(struct channel *channel)
 	channel->unit_status = 0;
 	channel->status = 0;
 	channel->fetched = 0;
+	channel->accepted = false;
+	channel->path_lost = false;
 	channel->command = 0;
 	channel->flags = 0;
 }

@@ -24,8 +24,9 @@ struct channel_orb {
 	uint32_t cpa;
 };
 
-/* Where CCWs come from: main storage, or a copy that was made of it (vfio-ccw). False: no such address. */
-typedef bool (*channel_fetch_ccw)(const void *source, uint32_t address, uint8_t ccw[CSS_CCW_SIZE]);
+/* Where CCWs come from: main storage, fetched with the program's key, or a copy that was made of it (vfio-ccw). */
+typedef enum storage_access (*channel_fetch_ccw)(const void *source, uint32_t address, uint8_t key,
+						 uint8_t ccw[CSS_CCW_SIZE]);
 
 enum channel_outcome {
 	CHANNEL_ENDED,
@@ -42,6 +43,9 @@ struct channel {
 	channel_fetch_ccw fetch_ccw;
 	const void *ccw_source;
 	const atomic_bool *stop; /* may be NULL */
+	const atomic_uint *available; /* mask of the paths that work; may be NULL */
+	uint8_t path_mask;       /* the path in use, as in that mask */
+	uint64_t lowest, highest; /* data addresses that address-limit checking lets pass */
 
 	/* how it ended */
 	uint32_t cpa;            /* address of the last CCW, plus 8 */
@@ -55,15 +59,23 @@ struct channel {
 	uint8_t command;
 	uint8_t flags;
 	uint64_t address;        /* of the next byte of data, once no IDAW is due */
-	uint64_t idaw;           /* address of the next IDAW */
-	uint32_t block;          /* bytes left in the block that the current IDAW designates */
+	uint64_t idaw;           /* address of the next IDAW or modified IDAW */
+	uint32_t block;          /* bytes left in the block that the current one designates */
 	bool first_idaw;
+	bool last_midaw;         /* the current modified IDAW is the last of its list */
+	bool skip_block;         /* and its bytes are not stored */
 	bool moved;              /* the operation transferred, or asked for, data */
 	bool wants_more;         /* the device had more than the CCWs provided for */
+	bool accepted;           /* the device answered the first command with zero status */
+	bool path_lost;          /* the program ended because its path went away */
 };
 
+/* Are the bits zero that START SUBCHANNEL demands to be? If not, it ends with an operand exception. */
+bool channel_valid_orb(const struct channel_orb *orb);
+
 /* Fetch CCWs from the channel's storage. */
-bool channel_ccw_from_storage(const void *source, uint32_t address, uint8_t ccw[CSS_CCW_SIZE]);
+enum storage_access channel_ccw_from_storage(const void *source, uint32_t address, uint8_t key,
+					     uint8_t ccw[CSS_CCW_SIZE]);
 
 /* Run the program at orb.cpa. The caller has set the first block of fields; the rest is initialised here. */
 enum channel_outcome channel_start(struct channel *channel);
@@ -86,5 +98,32 @@ static inline bool channel_failed(const struct channel *channel)
 {
 	return (channel->status & ~SCH_PCI) != 0;
 }
+
+/* ---- between the parts of the channel ---- */
+
+static inline bool channel_format1(const struct channel *channel)
+{
+	return channel->orb.flags & ORB_FORMAT1;
+}
+
+/* Of CCWs, lists of IDAWs, and data without them. */
+static inline uint32_t channel_highest_address(const struct channel *channel)
+{
+	return channel_format1(channel) ? 0x7fffffffu : 0x00ffffffu;
+}
+
+static inline uint8_t channel_key(const struct channel *channel)
+{
+	return (uint8_t)(channel->orb.flags >> ORB_KEY_SHIFT);
+}
+
+/* The check that a failed access to storage is. */
+static inline void channel_access_check(struct channel *channel, enum storage_access access)
+{
+	channel->status |= access == STORAGE_PROTECTED ? SCH_PROTECTION : SCH_PROGRAM;
+}
+
+/* Make the next CCW of a data chain the current one. False: a check. */
+bool channel_chain_data(struct channel *channel);
 
 #endif

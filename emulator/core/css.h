@@ -30,6 +30,12 @@
 
 #define CCW_TIC 0x08u
 
+/* Modified IDAW, in two doublewords: reserved (5 bytes), flags, count (2); address of the data */
+#define MIDAW_SIZE 16u
+#define MIDAW_LAST 0x80u
+#define MIDAW_SKIP 0x40u
+#define MIDAW_RESERVED 0x3fu         /* data-transfer interruption included, which is not installed */
+
 /* ORB word 1 */
 #define ORB_KEY_SHIFT 28
 #define ORB_SUSPEND 0x08000000u
@@ -43,6 +49,9 @@
 #define ORB_IDA2K 0x00010000u
 #define ORB_LPM_SHIFT 8
 #define ORB_ILS 0x00000080u          /* incorrect length of immediate operations is suppressed */
+#define ORB_MIDAW 0x00000040u        /* modified IDAWs are possible */
+#define ORB_RESERVED 0x0000003eu
+#define ORB_CPA_RESERVED 0x80000000u /* in word 2 */
 /* the bits that the SCSW takes over: key, S, F, P, I, A, U */
 #define ORB_TO_SCSW 0xf8f80000u
 
@@ -50,6 +59,7 @@
 #define SCSW_KEY 0xf0000000u
 #define SCSW_ESWF 0x04000000u
 #define SCSW_CC3 0x03000000u         /* deferred condition code 3 */
+#define SCSW_ZCC 0x00040000u         /* initial status was zero */
 #define SCSW_ECTL 0x00020000u
 #define SCSW_PNO 0x00010000u
 #define SCSW_FC_START 0x4000u
@@ -99,6 +109,9 @@
 #define PMCW_ENABLED 0x0080u
 #define PMCW_VALID 0x0001u
 #define PMCW_ISC 0x3800u
+#define PMCW_LIMIT 0x0060u           /* limit mode */
+#define PMCW_LIMIT_LOW 0x0020u       /* data lie at or above the address limit */
+#define PMCW_LIMIT_HIGH 0x0040u      /* data lie below it */
 #define PMCW_MODIFIABLE (PMCW_ISC | 0x00f8u | 0x0004u) /* ISC, E, LM, MM, D */
 #define PMCW_CSENSE 0x00000001u
 

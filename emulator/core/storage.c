@@ -90,7 +90,8 @@ const struct storage_area *storage_find(const struct storage *storage, uint64_t 
 	return &storage->areas[at];
 }
 
-bool storage_read(const struct storage *storage, uint64_t address, void *data, size_t size)
+enum storage_access storage_fetch(const struct storage *storage, uint64_t address, uint8_t key, void *data,
+				  size_t size)
 {
 	uint8_t *to = data;
 
@@ -99,7 +100,9 @@ bool storage_read(const struct storage *storage, uint64_t address, void *data, s
 		uint64_t piece;
 
 		if (!area)
-			return false;
+			return STORAGE_UNAVAILABLE;
+		if (!storage_permits(area, key, false))
+			return STORAGE_PROTECTED;
 		piece = area->size - (address - area->start);
 		if (piece > size)
 			piece = size;
@@ -108,7 +111,12 @@ bool storage_read(const struct storage *storage, uint64_t address, void *data, s
 		address += piece;
 		size -= (size_t)piece;
 	}
-	return true;
+	return STORAGE_DONE;
+}
+
+bool storage_read(const struct storage *storage, uint64_t address, void *data, size_t size)
+{
+	return storage_fetch(storage, address, 0, data, size) == STORAGE_DONE;
 }
 
 bool storage_mapped(const struct storage *storage, uint64_t address, uint64_t size)

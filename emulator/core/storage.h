@@ -21,7 +21,10 @@ struct storage {
 	struct storage_area *areas;
 	size_t count;
 	size_t room;
+	uint64_t limit;     /* the address limit of SET ADDRESS LIMIT */
 };
+
+enum storage_access { STORAGE_DONE, STORAGE_UNAVAILABLE, STORAGE_PROTECTED };
 
 void storage_init(struct storage *storage);
 void storage_free(struct storage *storage);
@@ -34,6 +37,16 @@ int storage_unmap(struct storage *storage, uint64_t start, uint64_t size, void *
 
 /* The area that holds address, or NULL. */
 const struct storage_area *storage_find(const struct storage *storage, uint64_t address);
+
+/* Key-controlled protection: may a program with this key store into the area, or fetch from it? */
+static inline bool storage_permits(const struct storage_area *area, uint8_t key, bool store)
+{
+	return !key || area->key == key || (!store && !area->fetch_protected);
+}
+
+/* Fetch size bytes with a key, over the border of adjacent areas if need be. */
+enum storage_access storage_fetch(const struct storage *storage, uint64_t address, uint8_t key, void *data,
+				  size_t size);
 
 /* Copy out size bytes, over the border of adjacent areas if need be. False: some of it is not mapped. */
 bool storage_read(const struct storage *storage, uint64_t address, void *data, size_t size);

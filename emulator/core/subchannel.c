@@ -33,6 +33,7 @@ int subchannel_init(struct subchannel *sch, const struct subchannel_config *conf
 
 	memset(sch, 0, sizeof(*sch));
 	atomic_init(&sch->stop, false);
+	atomic_init(&sch->available, config->pam);
 	if (config->device) {
 		while (config->device->initiators & (1u << sch->initiator))
 			if (++sch->initiator == DEVICE_INITIATORS)
@@ -112,6 +113,12 @@ static void end_start(struct subchannel *sch)
 		flags |= SCSW_SC_ALERT;
 	if (channel->status & SCH_PCI)
 		flags |= SCSW_SC_INTERMEDIATE;
+	if (channel->orb.flags & ORB_INITIAL && channel->accepted)
+		flags |= SCSW_ZCC | SCSW_SC_INTERMEDIATE;
+	if (channel->path_lost) {
+		flags |= SCSW_PNO;
+		sch->schib[PMCW_PNOM] |= channel->path_mask;
+	}
 	sch->scsw_flags = flags;
 	extend_status(sch);
 }
@@ -140,9 +147,37 @@ static void settle(struct subchannel *sch, enum channel_outcome outcome)
 	}
 }
 
+/* Deferred condition code 3: none of the paths that the program may use works. */
+static void no_path(struct subchannel *sch, uint8_t lpm)
+{
+	sch->scsw_flags &= ~(SCSW_AC | SCSW_SC);
+	sch->scsw_flags |= SCSW_CC3 | SCSW_PNO | SCSW_AC_START | SCSW_SC_ALERT | SCSW_SC_PENDING;
+	sch->schib[PMCW_PNOM] = lpm & sch->schib[PMCW_PIM];
+	sch->esw[1] = 0; /* no path was used */
+}
+
+static void use_path(struct subchannel *sch, unsigned path)
+{
+	sch->schib[PMCW_LPUM] = (uint8_t)(0x80u >> path);
+	sch->channel.path = sch->initiator * CSS_PATHS + path;
+	sch->channel.path_mask = (uint8_t)(0x80u >> path);
+}
+
+/* Address-limit checking, for a program that asks for it. */
+static void limit_addresses(const struct subchannel *sch, struct channel *channel, const struct storage *storage)
+{
+	uint16_t mode = channel->orb.flags & ORB_ALCC ? pmcw_flags(sch) & PMCW_LIMIT : 0;
+
+	channel->lowest = mode == PMCW_LIMIT_LOW ? storage->limit : 0;
+	channel->highest = mode == PMCW_LIMIT_HIGH ? storage->limit - 1 : UINT64_MAX;
+	if (mode == PMCW_LIMIT_HIGH && !storage->limit)
+		channel->lowest = UINT64_MAX; /* nothing is below a limit of zero */
+}
+
 unsigned subchannel_start(struct subchannel *sch, const struct channel_orb *orb, const struct storage *storage,
 			  channel_fetch_ccw fetch, const void *source)
 {
+	uint8_t lpm = (uint8_t)(orb->flags >> ORB_LPM_SHIFT);
 	unsigned path;
 
 	if (!operational(sch))
@@ -155,25 +190,29 @@ unsigned subchannel_start(struct subchannel *sch, const struct channel_orb *orb,
 	put_be32(sch->schib + PMCW_INTPARM, orb->intparm);
 	sch->scsw_flags = (orb->flags & ORB_TO_SCSW) | SCSW_FC_START;
 	sch->channel.orb = *orb;
-	path = choose_path(sch, (uint8_t)(orb->flags >> ORB_LPM_SHIFT));
-	if (path == CSS_PATHS) { /* deferred condition code 3 */
-		sch->scsw_flags |= SCSW_CC3 | SCSW_PNO | SCSW_AC_START | SCSW_SC_ALERT | SCSW_SC_PENDING;
-		sch->schib[PMCW_PNOM] = (uint8_t)(orb->flags >> ORB_LPM_SHIFT) & sch->schib[PMCW_PIM];
+	path = choose_path(sch, lpm);
+	if (path == CSS_PATHS) {
+		no_path(sch, lpm);
 		return 0;
 	}
-	sch->schib[PMCW_LPUM] = (uint8_t)(0x80u >> path);
-	sch->channel.path = sch->initiator * CSS_PATHS + path;
+	use_path(sch, path);
 	sch->channel.device = sch->device;
 	sch->channel.storage = storage;
 	sch->channel.fetch_ccw = fetch;
 	sch->channel.ccw_source = source;
 	sch->channel.stop = &sch->stop;
+	sch->channel.available = &sch->available;
+	limit_addresses(sch, &sch->channel, storage);
 	settle(sch, channel_start(&sch->channel));
 	return 0;
 }
 
+/* On the path that the program had, if it still works. */
 unsigned subchannel_resume(struct subchannel *sch)
 {
+	uint8_t lpm = (uint8_t)(sch->channel.orb.flags >> ORB_LPM_SHIFT);
+	unsigned path;
+
 	if (!operational(sch))
 		return 3;
 	if (subchannel_pending(sch))
@@ -181,6 +220,14 @@ unsigned subchannel_resume(struct subchannel *sch)
 	if (!(sch->scsw_flags & SCSW_AC_SUSPENDED))
 		return 2;
 	sch->scsw_flags &= ~SCSW_AC_SUSPENDED;
+	path = choose_path(sch, lpm & sch->channel.path_mask);
+	if (path == CSS_PATHS)
+		path = choose_path(sch, lpm);
+	if (path == CSS_PATHS) {
+		no_path(sch, lpm);
+		return 0;
+	}
+	use_path(sch, path);
 	settle(sch, channel_resume(&sch->channel));
 	return 0;
 }
@@ -244,7 +291,7 @@ static void clear_status(struct subchannel *sch)
 {
 	bool suspended = sch->scsw_flags & SCSW_AC_SUSPENDED;
 
-	sch->scsw_flags &= ~(SCSW_SC | SCSW_PNO);
+	sch->scsw_flags &= ~(SCSW_SC | SCSW_PNO | SCSW_ZCC);
 	sch->channel.status &= (uint8_t)~SCH_PCI;
 	if (suspended) /* the start function goes on */
 		return;
@@ -301,8 +348,14 @@ unsigned subchannel_modify(struct subchannel *sch, const uint8_t schib[CSS_SCHIB
 	return 0;
 }
 
+void subchannel_announce_paths(struct subchannel *sch, uint8_t pam)
+{
+	atomic_store(&sch->available, pam);
+}
+
 void subchannel_set_paths(struct subchannel *sch, uint8_t pam)
 {
+	subchannel_announce_paths(sch, pam);
 	sch->schib[PMCW_PAM] = pam;
 	if (sch->scsw_flags & SCSW_AC_SUSPENDED)
 		return;

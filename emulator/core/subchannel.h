@@ -20,6 +20,7 @@ struct subchannel {
 	unsigned initiator;             /* this subchannel's slot at the device */
 	struct channel channel;         /* the program in progress, or the last one */
 	atomic_bool stop;               /* a halt or clear waits for the running program to notice */
+	atomic_uint available;          /* PAM, as a running program looks at it */
 };
 
 struct subchannel_config {
@@ -69,8 +70,12 @@ unsigned subchannel_modify(struct subchannel *sch, const uint8_t schib[CSS_SCHIB
 /* The bits of PMCW words 1 and 6 that must be zero are zero. */
 bool subchannel_valid_schib(const uint8_t schib[CSS_SCHIB_SIZE]);
 
-/* The set of paths that are available (PAM) changed. */
+/*
+ * The set of paths that are available (PAM) changed. A running program whose path is gone ends before its next CCW;
+ * subchannel_announce_paths tells it so while another thread has the subchannel.
+ */
 void subchannel_set_paths(struct subchannel *sch, uint8_t pam);
+void subchannel_announce_paths(struct subchannel *sch, uint8_t pam);
 
 static inline bool subchannel_pending(const struct subchannel *sch)
 {

@@ -140,6 +140,8 @@ static int start_program(struct vfio_ccw *vfio)
 	subchannel_parse_orb(&orb, vfio->io + IO_ORB);
 	if (orb.flags & ORB_TRANSPORT)
 		return EOPNOTSUPP;
+	if (!channel_valid_orb(&orb)) /* the host's START SUBCHANNEL ends with an exception */
+		return EIO;
 	error = vfio_program_copy(&vfio->program, &orb, vfio->storage, &vfio->kernel);
 	if (error)
 		return error;

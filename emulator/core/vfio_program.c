@@ -164,12 +164,13 @@ int vfio_program_copy(struct vfio_program *program, const struct channel_orb *or
 	return error;
 }
 
-bool vfio_program_ccw(const void *source, uint32_t address, uint8_t ccw[CSS_CCW_SIZE])
+enum storage_access vfio_program_ccw(const void *source, uint32_t address, uint8_t key, uint8_t ccw[CSS_CCW_SIZE])
 {
 	const struct vfio_chain *chain = chain_of(source, address);
 
+	(void)key;
 	if (!chain || (address - chain->address) % CSS_CCW_SIZE)
-		return false;
+		return STORAGE_UNAVAILABLE;
 	memcpy(ccw, chain->ccws[(address - chain->address) / CSS_CCW_SIZE], CSS_CCW_SIZE);
-	return true;
+	return STORAGE_DONE;
 }

@@ -93,6 +93,20 @@ static PyObject *storage_object_unmap(StorageObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+static PyObject *storage_object_set_limit(StorageObject *self, PyObject *args)
+{
+	unsigned long long limit;
+
+	if (!PyArg_ParseTuple(args, "K", &limit))
+		return NULL;
+	if (limit & 0x8000ffffu || limit >> 32)
+		return raise_storage_error(limit, "an address limit is a multiple of 64 KiB below 2 GiB");
+	core_write_lock(&self->lock);
+	self->storage.limit = limit;
+	pthread_rwlock_unlock(&self->lock);
+	Py_RETURN_NONE;
+}
+
 static void storage_object_dealloc(StorageObject *self)
 {
 	for (size_t i = 0; i < self->storage.count; i++)
@@ -106,6 +120,7 @@ static void storage_object_dealloc(StorageObject *self)
 static PyMethodDef storage_methods[] = {
 	{"map", FUNCTION(storage_object_map), METH_VARARGS | METH_KEYWORDS, NULL},
 	{"unmap", FUNCTION(storage_object_unmap), METH_VARARGS, NULL},
+	{"set_address_limit", FUNCTION(storage_object_set_limit), METH_VARARGS, NULL},
 	{0},
 };
 

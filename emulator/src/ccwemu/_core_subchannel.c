@@ -171,6 +171,10 @@ static PyObject *subchannel_object_start(SubchannelObject *self, PyObject *const
 		PyErr_SetString(PyExc_NotImplementedError, "transport-mode programs (ORB bit B) are not supported");
 		return NULL;
 	}
+	if (!channel_valid_orb(&orb)) {
+		PyErr_SetString(PyExc_ValueError, "operand exception: reserved bits of the ORB are not zero");
+		return NULL;
+	}
 	storage = (StorageObject *)args[1];
 	subchannel_enter(self, storage);
 	Py_BEGIN_ALLOW_THREADS
@@ -292,6 +296,7 @@ static PyObject *subchannel_object_set_paths(SubchannelObject *self, PyObject *a
 
 	if (!PyArg_ParseTuple(args, "b", &pam))
 		return NULL;
+	subchannel_announce_paths(&self->sch, pam); /* to a program that is running */
 	subchannel_enter(self, NULL);
 	subchannel_set_paths(&self->sch, pam);
 	subchannel_leave(self, NULL);

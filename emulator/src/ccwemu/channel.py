@@ -41,6 +41,14 @@ class CcwFlag(IntFlag):
     PCI = 0x08
     IDA = 0x04
     SUSPEND = 0x02
+    MIDA = 0x01
+
+
+class MidawFlag(IntFlag):
+    """Flags of a modified indirect-data-address word."""
+
+    LAST = 0x80
+    SKIP = 0x40
 
 
 class OrbFlag(IntFlag):
@@ -49,11 +57,14 @@ class OrbFlag(IntFlag):
     SUSPEND = 0x08000000
     FORMAT_1 = 0x00800000
     PREFETCH = 0x00400000
+    INITIAL_STATUS = 0x00200000
+    ADDRESS_LIMIT = 0x00100000
     SUPPRESS_SUSPEND_INTERRUPTION = 0x00080000
     TRANSPORT = 0x00040000
     IDA_64 = 0x00020000
     IDA_2K = 0x00010000
     SUPPRESS_IMMEDIATE_LENGTH = 0x00000080
+    MODIFIED_IDAWS = 0x00000040
 
 
 class Function(IntFlag):
@@ -224,7 +235,10 @@ class Device(_core.Device):
 
 
 class Storage(_core.Storage):
-    """Main storage of a host or guest, made of buffers that are mapped at absolute addresses."""
+    """Main storage of a host or guest, made of buffers that are mapped at absolute addresses.
+
+    ``set_address_limit`` is SET ADDRESS LIMIT: a multiple of 64 KiB that programs are held to which ask for it.
+    """
 
     def map(self, iova: int, buffer: Any, *, key: int = 0, fetch_protected: bool = False) -> None:
         """Let the channel use a writable buffer from ``iova`` on. It is kept (and cannot be resized) until unmap."""
@@ -347,6 +361,11 @@ def build_ccw(command: int, address: int = 0, count: int = 0, flags: int = 0) ->
 def build_ccw0(command: int, address: int = 0, count: int = 0, flags: int = 0) -> bytes:
     """A format-0 channel-command word."""
     return bytes([command]) + address.to_bytes(3, "big") + bytes([flags, 0]) + count.to_bytes(2, "big")
+
+
+def build_midaw(address: int, count: int, flags: int = 0) -> bytes:
+    """A modified indirect-data-address word (16 bytes)."""
+    return bytes(5) + bytes([flags]) + count.to_bytes(2, "big") + address.to_bytes(8, "big")
 
 
 class VfioRegion(IntEnum):

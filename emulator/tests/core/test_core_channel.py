@@ -71,7 +71,7 @@ BOTH_FORMATS = [
     ("command code zero", [C(0x00, 1)], "00 20 0001", 0),
     ("the same in a chained command", [C(0x03, 1, CC | SLI), C(0x00, 1)], "00 20 0001", 1),
     ("suspend flag, though the ORB does not allow it", [C(0x03, 1, SUSPEND | SLI)], "00 20 0001", 0),
-    ("modified IDAWs are not installed", [C(0xE4, 12, 0x01)], "00 20 000c", 0),
+    ("modified IDAWs, which the ORB does not allow", [C(0xE4, 12, 0x01)], "00 20 000c", 0),
     ("chain runs out of the program", [C(0x03, 1, CC | SLI)], "00 20 0000", 1),
     # --- program-controlled interruption
     ("PCI", [C(0x03, 1, PCI | SLI)], "0c 80 0001", 0),
@@ -137,7 +137,7 @@ def test_suppressed_length_of_immediate_commands(rig: Rig) -> None:
     assert (result.status, result.ccw) == ("0c 00 0001", 1)
 
 
-@pytest.mark.parametrize("start", [PROGRAM + 1, PROGRAM + 4, STORAGE_SIZE, 0x80001000, 0x7FFFFFF8])
+@pytest.mark.parametrize("start", [PROGRAM + 1, PROGRAM + 4, STORAGE_SIZE, 0x7FFFFFF8])
 def test_bad_program_address(rig: Rig, start: int) -> None:
     result = rig.run(C(0x03, 1, SLI), start=start)
     assert result.status == "00 20 0000"

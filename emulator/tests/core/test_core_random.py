@@ -106,9 +106,9 @@ def test_programs(rig: Rig, seed: int) -> None:
     for _ in range(ROUNDS):
         format0 = source.random() < 0.3
         random_program(source, fuzzed.memory, format0)
-        flags = source.getrandbits(32) & 0x087F0080 & ~0x00040000
+        flags = source.getrandbits(32) & 0x087F00C0 & ~0x00040000
         flags = flags & ~0x00800000 if format0 else flags | 0x00800000
-        start = PROGRAM if source.random() < 0.95 else source.getrandbits(32)
+        start = PROGRAM if source.random() < 0.95 else source.getrandbits(31)
         assert rig.sch.start(build_orb(start, flags=flags), fuzzed.storage) == 0  # type: ignore[arg-type]
         while rig.sch.resume() == 0 and source.random() < 0.5:
             pass

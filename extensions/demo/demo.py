@@ -124,6 +124,7 @@ def back() -> str:
 
 def main() -> int:
     os.environ.setdefault("ANSIBLE_NOCOLOR", "1")
+    os.environ["ANSIBLE_CALLBACK_RESULT_FORMAT"] = "yaml"
     os.environ["ANSIBLE_INVENTORY_ENABLED"] = "zkvm.vfio_ccw.ccwemu,yaml"
     started = time.monotonic()
     try:

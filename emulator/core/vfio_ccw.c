@@ -10,11 +10,6 @@
 enum { IO_ORB = 0, IO_SCSW = 12, IO_IRB = 24, IO_RETURN = 120, ASYNC_RETURN = 4 };
 enum event { EVENT_NOT_OPER, EVENT_IO, EVENT_ASYNC, EVENT_INTERRUPT, EVENT_OPEN, EVENT_CLOSE, EVENTS };
 
-/* Channel-report words: source (channel path), error-recovery code, id. */
-#define CRW_PATH 0x04000000u
-#define CRW_INITIALIZED 0x00020000u
-#define CRW_PERMANENT_ERROR 0x00060000u
-
 static void fire(struct vfio_ccw *vfio, enum event event);
 
 static void signal_irq(struct vfio_ccw *vfio, enum vfio_irq irq)
@@ -235,7 +230,7 @@ int vfio_ccw_open(struct vfio_ccw *vfio)
 {
 	memset(vfio->io, 0, sizeof(vfio->io));
 	memset(vfio->async, 0, sizeof(vfio->async));
-	vfio->crw_count = 0;
+	vfio->crws.count = 0;
 	fire(vfio, EVENT_OPEN);
 	return vfio->state == VFIO_NOT_OPER ? EINVAL : 0;
 }
@@ -257,12 +252,19 @@ void vfio_ccw_not_operational(struct vfio_ccw *vfio)
 	fire(vfio, EVENT_NOT_OPER);
 }
 
+bool vfio_ccw_report(struct vfio_ccw *vfio, const uint32_t *words, unsigned count)
+{
+	bool queued = crw_report(&vfio->crws, words, count);
+
+	signal_irq(vfio, VFIO_IRQ_CRW);
+	return queued;
+}
+
 void vfio_ccw_path_event(struct vfio_ccw *vfio, uint8_t chpid, bool online)
 {
-	if (vfio->crw_count == VFIO_CRWS) /* nobody reads them: the oldest is lost */
-		memmove(vfio->crws, vfio->crws + 1, --vfio->crw_count * sizeof(vfio->crws[0]));
-	vfio->crws[vfio->crw_count++] = CRW_PATH | (online ? CRW_INITIALIZED : CRW_PERMANENT_ERROR) | chpid;
-	signal_irq(vfio, VFIO_IRQ_CRW);
+	uint32_t word = CRW_PATH | (online ? CRW_INITIALIZED : CRW_PERMANENT_ERROR) | chpid;
+
+	vfio_ccw_report(vfio, &word, 1);
 }
 
 static int read_schib(struct vfio_ccw *vfio, uint64_t at, uint8_t *data, size_t size)
@@ -281,12 +283,9 @@ static int read_crw(struct vfio_ccw *vfio, uint64_t at, uint8_t *data, size_t si
 {
 	uint8_t region[VFIO_CRW_SIZE] = {0};
 
-	if (vfio->crw_count) {
-		put_be32(region, vfio->crws[0]);
-		memmove(vfio->crws, vfio->crws + 1, --vfio->crw_count * sizeof(vfio->crws[0]));
-	}
+	put_be32(region, crw_take(&vfio->crws));
 	memcpy(data, region + at, size);
-	if (vfio->crw_count)
+	if (vfio->crws.count)
 		signal_irq(vfio, VFIO_IRQ_CRW);
 	return 0;
 }

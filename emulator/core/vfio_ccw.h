@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crw.h"
 #include "css.h"
 #include "storage.h"
 #include "subchannel.h"
@@ -20,7 +21,6 @@
 #define VFIO_ASYNC_SIZE 8u      /* command 4, return code 4 */
 #define VFIO_SCHIB_SIZE CSS_SCHIB_SIZE
 #define VFIO_CRW_SIZE 8u        /* CRW 4, padding 4 */
-#define VFIO_CRWS 16
 
 enum vfio_region { VFIO_IO, VFIO_ASYNC, VFIO_SCHIB, VFIO_CRW, VFIO_REGIONS };
 enum vfio_irq { VFIO_IRQ_IO, VFIO_IRQ_CRW, VFIO_IRQ_REQUEST, VFIO_IRQS };
@@ -34,8 +34,7 @@ struct vfio_ccw {
 	enum vfio_state state;
 	uint8_t io[VFIO_IO_SIZE];
 	uint8_t async[VFIO_ASYNC_SIZE];
-	uint32_t crws[VFIO_CRWS];
-	unsigned crw_count;
+	struct crw_queue crws;
 	struct vfio_program program;
 	/* Called for an interrupt; what it does must not come back into this device. */
 	void (*signal)(void *context, enum vfio_irq irq);
@@ -54,6 +53,9 @@ int vfio_ccw_reset(struct vfio_ccw *vfio);
 
 /* The subchannel or its device went away. */
 void vfio_ccw_not_operational(struct vfio_ccw *vfio);
+
+/* Queue a channel report (see crw_report) and tell of it. False: it is lost. */
+bool vfio_ccw_report(struct vfio_ccw *vfio, const uint32_t *words, unsigned count);
 
 /* A channel path was configured off or on: queued as a channel-report word. */
 void vfio_ccw_path_event(struct vfio_ccw *vfio, uint8_t chpid, bool online);

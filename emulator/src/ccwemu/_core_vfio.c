@@ -276,6 +276,22 @@ static PyObject *vfio_object_path_event(VfioObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+static PyObject *vfio_object_report(VfioObject *self, PyObject *args)
+{
+	unsigned words[2];
+	uint32_t report[2];
+	bool queued;
+
+	if (!PyArg_ParseTuple(args, "I|I", &words[0], &words[1]))
+		return NULL;
+	report[0] = words[0];
+	report[1] = PyTuple_Size(args) == 2 ? words[1] : 0;
+	enter(self);
+	queued = vfio_ccw_report(&self->vfio, report, (unsigned)PyTuple_Size(args));
+	leave(self);
+	return PyBool_FromLong(queued);
+}
+
 static PyObject *vfio_object_not_operational(VfioObject *self, PyObject *unused)
 {
 	(void)unused;
@@ -310,6 +326,7 @@ static PyMethodDef vfio_methods[] = {
 	{"pwrite", FUNCTION(vfio_object_pwrite), METH_VARARGS, NULL},
 	{"set_irq", FUNCTION(vfio_object_set_irq), METH_VARARGS, NULL},
 	{"path_event", FUNCTION(vfio_object_path_event), METH_VARARGS, NULL},
+	{"report", FUNCTION(vfio_object_report), METH_VARARGS, NULL},
 	{"not_operational", FUNCTION(vfio_object_not_operational), METH_NOARGS, NULL},
 	{"request", FUNCTION(vfio_object_request), METH_NOARGS, NULL},
 	{0},

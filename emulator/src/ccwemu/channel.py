@@ -399,6 +399,8 @@ class VfioCcw(_core.VfioCcw):
     of the real driver. ``set_irq(index, callback)``: the callback is called without arguments, from the thread that
     caused the interrupt, before its pread or pwrite returns, and may use the device.
     ``ida_2k`` (kernels from 6.8 on) and ``needs_prefetch`` (up to 5.4) are what differs between kernels.
-    ``path_event`` queues a channel-report word, ``request`` asks whoever holds the device to give it back,
+    ``path_event`` queues a channel-report word for a path, ``report`` one of any source, or two that are chained;
+    False: the queue of 16 is full, which its newest report then tells by the overflow flag. ``request`` asks whoever
+    holds the device to give it back,
     ``not_operational`` tells that the subchannel is gone. ``state`` is the state of the driver's state machine.
     """

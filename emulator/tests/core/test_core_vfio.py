@@ -262,6 +262,43 @@ def test_channel_reports(guest: Guest) -> None:
     assert len(guest.interrupts) == 3
 
 
+def crws(guest: Guest) -> list[str]:
+    """Take words until there is none."""
+    words = iter(lambda: guest.vfio.pread(VfioRegion.CRW, 4).hex(), "00000000")
+    return list(words)
+
+
+def test_a_report_of_two_words_is_chained(guest: Guest) -> None:
+    """A subchannel's report names its subchannel set in a second word."""
+    assert guest.vfio.report(0x03040123, 0x03040010)
+    assert crws(guest) == ["13040123", "03040010"]
+
+
+def test_reports_that_do_not_fit_are_lost_and_told(guest: Guest) -> None:
+    assert all(guest.vfio.report(0x04020000 + n) for n in range(15))
+    assert not guest.vfio.report(0x03040123, 0x03040010), "two words do not fit any more"
+    guest.vfio.path_event(0x41, False)
+    guest.vfio.path_event(0x42, False)
+    words = crws(guest)
+    assert words[:14] == [f"0402{n:04x}" for n in range(14)]
+    assert words[14:] == ["2402000e", "24060041"], "both have reports behind them that were lost"
+    assert guest.vfio.report(0x04020000)
+    assert crws(guest) == ["04020000"]
+
+
+def test_both_words_of_a_report_tell_the_overflow(guest: Guest) -> None:
+    for _ in range(8):
+        assert guest.vfio.report(0x03040123, 0x03040010)
+    assert not guest.vfio.report(0x04020000)
+    assert crws(guest) == ["13040123", "03040010"] * 7 + ["33040123", "23040010"]
+
+
+@pytest.mark.parametrize("word", [0x80000000, 0x40000000, 0x20000000, 0x10000000, 0x00400000])
+def test_flags_of_the_queue_are_its_own(guest: Guest, word: int) -> None:
+    assert guest.vfio.report(0x04020041 | word)
+    assert crws(guest) == ["04020041"]
+
+
 def test_request_to_give_the_device_back(guest: Guest) -> None:
     guest.vfio.request()
     assert guest.interrupts == [VfioIrq.REQUEST]

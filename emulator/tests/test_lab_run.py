@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 import ccwemu
 
@@ -365,12 +366,12 @@ def test_a_reused_pid_is_not_believed(one: Labs) -> None:
 def test_disks_are_kept_when_asked(one: Labs) -> None:
     definition = one.define("kept", host="lpar7")
     write = "echo kept | dd of=/dev/dasda1 conv=sync,notrunc bs=4096 status=none; touch /root/kept"
-    read = "head -c4 /dev/dasda1; ls /root"
+    read = "head -c4 /dev/dasda1; ls -d /root/kept"
     one("up", definition)
     assert one("exec", "lpar7", "--", "sh", "-c", write).returncode == 0
     one("down", "kept", "--keep")
     assert one("up", definition).returncode == 0
-    assert one("exec", "lpar7", "--", "sh", "-c", read).stdout == "keptkept\n"
+    assert one("exec", "lpar7", "--", "sh", "-c", read).stdout == "kept/root/kept\n"
     one("down", "kept")
 
 
@@ -453,16 +454,19 @@ def test_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> None:
         pytest.skip("setpriv (util-linux) is not installed")
     home = Path("/tmp") / f"ccwemu-test-{os.getpid()}"
     home.mkdir()
+    # where this project lies, nobody may have no business
+    for package in (ccwemu, yaml):
+        shutil.copytree(Path(package.__file__).parent, home / "packages" / package.__name__)
     definition = home / "plain.yml"
     definition.write_text(LAB.format(name="plain", host="lpar5"))
     os.chown(home, 65534, 65534)
     environment = {
         "CCWEMU_HOME": str(home / "labs"),
-        "PYTHONPATH": SOURCES,
-        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(home / "packages"),
+        "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": str(home),
     }
-    prefix = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "ccwemu"]
+    prefix = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-m", "ccwemu"]
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

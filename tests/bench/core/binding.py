@@ -85,7 +85,7 @@ def _measure_kind(channel: Any, image: Any, kind: str, seconds: float) -> float:
 
     def body(rounds: int) -> None:
         start, test = sch.start, sch.test
-        for _ in repeat(None, rounds - 1):
+        for _round in repeat(None, rounds - 1):
             start(orb, storage)
             test()
         start(orb, storage)
@@ -99,7 +99,7 @@ def _measure_kind(channel: Any, image: Any, kind: str, seconds: float) -> float:
 
 
 def _loop(rounds: int) -> None:
-    for _ in repeat(None, rounds):
+    for _round in repeat(None, rounds):
         pass
 
 

@@ -71,7 +71,7 @@ demo: setup ## a DASD goes from the host into a guest and back, on an emulated s
 # --- checks -------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: setup-tests lint unit fidelity integration molecule sanity ## everything, as CI runs it
+test: setup-tests lint unit fuzz-corpus fidelity integration molecule sanity ## everything, as CI runs it
 	@echo "make test: all passed"
 
 .PHONY: test-fast
@@ -114,6 +114,19 @@ docs: setup ## write the pages that are made from tables in the code
 format: setup ## let ruff write the code's layout
 	@$(BIN)/ruff check --fix $(PY_SOURCES)
 	@$(BIN)/ruff format $(PY_SOURCES)
+
+.PHONY: fuzz-corpus
+fuzz-corpus: setup ## the core over the kept fuzzing corpus, with sanitizers (10 s)
+	@$(BIN)/python tests/fuzz/run.py corpus
+
+.PHONY: fuzz
+fuzz: setup ## fuzz the core with libFuzzer and sanitizers: FUZZ_SECONDS (60) for each of FUZZ_TARGETS (all)
+	@.ci/system-packages fuzz
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_TARGETS="$(FUZZ_TARGETS)" $(BIN)/python tests/fuzz/run.py fuzz
+
+.PHONY: coverage
+coverage: setup-tests ## lines of the core that its tests reach
+	@$(BIN)/python tests/coverage/core.py
 
 # --- measuring ----------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Fuzzing of the channel core, with address and undefined-behaviour sanitizers.
 
-    run.py fuzz      libFuzzer (clang), FUZZ_SECONDS (60) for each target; what it finds lands in build/fuzz/TARGET/
-    run.py corpus    each file of the kept corpus once (gcc)
-    run.py keep      add to the kept corpus what reaches code that it does not reach, from build/fuzz/TARGET/corpus
+    run.py fuzz      libFuzzer (clang), FUZZ_SECONDS (60) for each target; what it finds lands in build/fuzz/found
+    run.py corpus    each input of the kept corpus, and each seed, once (gcc)
+    run.py keep      make the kept corpus anew: the fewest of all inputs that reach what all of them reach
 
 FUZZ_TARGETS (all): program orb regions image.
 """
@@ -16,6 +16,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import seeds
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -75,8 +77,20 @@ def _run(command: list[str], directory: Path) -> None:
         raise SystemExit(f"{' '.join(command[:1])} failed:\n{done.stderr[-4000:]}")
 
 
-def _kept(target: str) -> list[Path]:
-    return sorted((HERE / "corpus" / target).iterdir())
+def _kept(target: str) -> Path:
+    return HERE / "corpus" / f"{target}.hex"
+
+
+def _unpack(target: str) -> Path:
+    """The kept corpus (a line of hexadecimal for each input) and the seeds, as a directory of files."""
+    directory = BUILD / "corpus" / target
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for number, line in enumerate(_kept(target).read_text(encoding="ascii").splitlines(), 1):
+        (directory / f"line-{number:03}").write_bytes(bytes.fromhex(line))
+    for name, content in seeds.inputs()[target].items():
+        (directory / f"seed-{name}").write_bytes(content)
+    return directory
 
 
 def corpus(targets: list[str]) -> int:
@@ -84,9 +98,7 @@ def corpus(targets: list[str]) -> int:
     programs = _build("gcc", targets)
     failed = False
     for target, program in programs.items():
-        files = _kept(target)
-        if not files:
-            raise SystemExit(f"{HERE / 'corpus' / target} is empty")
+        files = sorted(_unpack(target).iterdir())
         done = subprocess.run(
             [str(program), *map(str, files)], env=ENVIRONMENT, text=True, stderr=subprocess.PIPE, check=False
         )
@@ -109,7 +121,7 @@ def fuzz(targets: list[str]) -> int:
         options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-timeout={SECONDS_PER_INPUT}"]
         options += [f"-artifact_prefix={work}/", "-print_final_stats=1", "-use_value_profile=1"]
         done = subprocess.run(
-            [str(program), *options, str(grown), str(HERE / "corpus" / target)],
+            [str(program), *options, str(grown), str(_unpack(target))],
             env=ENVIRONMENT,
             text=True,
             stderr=subprocess.PIPE,
@@ -126,24 +138,22 @@ def fuzz(targets: list[str]) -> int:
             found.append(target)
             print(done.stderr[-6000:], file=sys.stderr)
     if found:
-        print(f"The inputs are in {BUILD / 'found'}. Once mended, keep each in {HERE / 'corpus'}.", file=sys.stderr)
+        print(f"The inputs are in {BUILD / 'found'}. Once mended, add each to {HERE / 'corpus'}.", file=sys.stderr)
     return int(bool(found))
 
 
 def keep(targets: list[str]) -> int:
     """Make the kept corpus the smallest that reaches all that it and the last runs have reached."""
     for target, program in _build("clang", targets).items():
-        kept, merged = HERE / "corpus" / target, BUILD / "found" / target / "merged"
-        grown = BUILD / "found" / target / "corpus"
+        grown, merged = BUILD / "found" / target / "corpus", BUILD / "found" / target / "merged"
         shutil.rmtree(merged, ignore_errors=True)
         merged.mkdir(parents=True)
-        sources = [str(path) for path in (kept, grown) if path.is_dir()]
+        sources = [str(_unpack(target)), *([str(grown)] if grown.is_dir() else [])]
         options = ["-set_cover_merge=1", "-use_counters=0", f"-max_len={LONGEST}"]
         _run([str(program), *options, str(merged), *sources], merged)
-        before = len(list(kept.glob("*"))) if kept.is_dir() else 0
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(merged, kept)
-        print(f"{target}: {before} inputs before, {len(list(kept.iterdir()))} now")
+        lines = sorted(path.read_bytes().hex() for path in merged.iterdir())
+        _kept(target).write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+        print(f"{target}: {len(lines)} inputs")
     return 0
 
 

@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Inputs to begin with: programs as Linux issues them, in each fuzz target's notation. Writes corpus/TARGET/seed-*.
-
-Needed when a target's notation changes; then `run.py fuzz` and `run.py keep` grow the kept corpus from these.
-"""
+"""Inputs to begin with: programs as Linux issues them, in the notation of each fuzz target."""
 
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 
-HERE = Path(__file__).parent
 PROGRAM_AT = 0x1000
 CC, CD, SLI, SKIP, PCI, IDA, SUSPEND, MIDA = 0x40, 0x80, 0x20, 0x10, 0x08, 0x04, 0x02, 0x01
 FORMAT1, PREFETCH, SUSPENDABLE, IDA64, MODIFIED = 0x00800000, 0x00400000, 0x08000000, 0x00020000, 0x40
@@ -115,44 +110,45 @@ def orb(flags: int) -> bytes:
     return struct.pack(">III", 0x12345678, flags, PROGRAM_AT)
 
 
-def inputs() -> dict[str, bytes]:
-    """File name below corpus/ to content."""
+def inputs() -> dict[str, dict[str, bytes]]:
+    """By target and name."""
+    grouped: dict[str, dict[str, bytes]] = {}
+    for path, content in _inputs().items():
+        target, name = path.split("/")
+        grouped.setdefault(target, {})[name] = content
+    return grouped
+
+
+def _inputs() -> dict[str, bytes]:
     files = {}
     flags = FORMAT1 | PREFETCH | SUSPENDABLE | LPM
     for name, ccws in PROGRAMS.items():
-        files[f"program/seed-{name}"] = b"\0" + struct.pack(">I", flags) + noted(ccws) + bytes(8)
+        files[f"program/{name}"] = b"\0" + struct.pack(">I", flags) + noted(ccws) + bytes(8)
         start = b"\x10" + orb(flags)
         operations = start + b"\x02" + b"\x08" + b"\x02" + b"\x11" + orb(flags) + b"\x03"
-        files[f"orb/seed-{name}"] = struct.pack(">BBH", 0, 8, len(operations)) + operations + built(ccws)
+        files[f"orb/{name}"] = struct.pack(">BBH", 0, 8, len(operations)) + operations + built(ccws)
         accesses = b"\x0b" + orb(flags) + b"\x01" + struct.pack(">HH", 0, 124) + b"\x03\1" + b"\x03\2" + b"\x05\x41"
         accesses += (
             b"\x01" + struct.pack(">HH", 0xC00, 8) + b"\x01" + struct.pack(">HH", 0x800, 52) + b"\x0b" + orb(flags)
         )
-        files[f"regions/seed-{name}"] = struct.pack(">BBH", 2, 8, len(accesses)) + accesses + built(ccws)
-    files["program/seed-format-0"] = b"\0" + struct.pack(">I", LPM) + noted(PROGRAMS["read"])
-    files["program/seed-no-path"] = b"\0" + struct.pack(">I", FORMAT1) + noted(PROGRAMS["nop"])
+        files[f"regions/{name}"] = struct.pack(">BBH", 2, 8, len(accesses)) + accesses + built(ccws)
+    files["program/format-0"] = b"\0" + struct.pack(">I", LPM) + noted(PROGRAMS["read"])
+    files["program/no-path"] = b"\0" + struct.pack(">I", FORMAT1) + noted(PROGRAMS["nop"])
     for name, wide in (("idaw", 0), ("idaw-64", IDA64)):
         words = struct.pack(">Q", 0x3800) + struct.pack(">Q", 0x4000) if wide else struct.pack(">II", 0x3800, 0x4000)
         ccws = [*located(0x40, 0x06, 0, 1, []), (0x86, IDA, 4096, words)]
         ccws[1] = (0x47, CC, 16, locate(0x06, 0, 0, 1, 1))
-        files[f"program/seed-{name}"] = b"\0" + struct.pack(">I", FORMAT1 | LPM | wide) + noted(ccws)
+        files[f"program/{name}"] = b"\0" + struct.pack(">I", FORMAT1 | LPM | wide) + noted(ccws)
     words = struct.pack(">QQ", 2048, 0x3000) + struct.pack(">QQ", 0x80 << 16 | 2048, 0x4000)
     ccws = [(0x63, CC, 16, extent(0x40)), (0x47, CC, 16, locate(6, 0, 0, 1, 1)), (0x86, MIDA, 4096, words)]
-    files["program/seed-midaw"] = b"\0" + struct.pack(">I", FORMAT1 | LPM | MODIFIED) + noted(ccws)
-    files["image/seed-sound"] = b"\0"
-    files["image/seed-short"] = b"\1" + struct.pack(">I", 40000)
-    files["image/seed-empty"] = b"\1" + struct.pack(">I", 0)
+    files["program/midaw"] = b"\0" + struct.pack(">I", FORMAT1 | LPM | MODIFIED) + noted(ccws)
+    files["image/sound"] = b"\0"
+    files["image/short"] = b"\1" + struct.pack(">I", 40000)
+    files["image/empty"] = b"\1" + struct.pack(">I", 0)
     header = {"magic": (0, b"CKD_C370"), "heads": (8, b"\7"), "track": (12, b"\0\1"), "type": (16, b"\x80")}
     for name, (place, content) in header.items():
-        files[f"image/seed-{name}"] = b"\0" + struct.pack(">HBB", place, 0, len(content)) + content
+        files[f"image/{name}"] = b"\0" + struct.pack(">HBB", place, 0, len(content)) + content
     track = {"home": (3, b"\1"), "count": (27, b"\xff\xff\xff"), "end": (21, b"\xff" * 8), "length": (21, COUNT)}
     for name, (place, content) in track.items():
-        files[f"image/seed-{name}"] = b"\0" + struct.pack(">HBB", place, 0x80, len(content)) + content
+        files[f"image/{name}"] = b"\0" + struct.pack(">HBB", place, 0x80, len(content)) + content
     return files
-
-
-if __name__ == "__main__":
-    for name, content in inputs().items():
-        path = HERE / "corpus" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)

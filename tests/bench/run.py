@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Measure, and write build/bench.json: python tests/bench/run.py [ONLY=core] (also ONLY in the environment).
 
-ROUNDS (7) and SECONDS of each job (0.03) can be given in the same ways. A target that is missed is reported, and no
+ROUNDS (8) and SECONDS of each job (0.03) can be given in the same ways. A target that is missed is reported, and no
 failure; data or status that differ from what they must be void the figures, and are.
 """
 
@@ -51,7 +51,7 @@ def main() -> int:
         work.mkdir(parents=True, exist_ok=True)
         try:
             measured, details[name] = PARTS[name](
-                work, int(chosen.get("ROUNDS", "7")), float(chosen.get("SECONDS", "0.03"))
+                work, int(chosen.get("ROUNDS", "8")), float(chosen.get("SECONDS", "0.03"))
             )
         except RuntimeError as error:
             print(f"{name}: the figures are void: {error}", file=sys.stderr)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a program costs when Python starts it and tests the subchannel. Run as a program of its own:
 
-    python -m core.binding EXTENSION IMAGE SECONDS
+    python -m core.binding EXTENSION IMAGE HEAD SECONDS
 
 Prints a JSON object: microseconds by kind of program, and "loop" for the loop without any call.
 """
@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any, Callable
 
 from .driver import EMULATOR
-from .jobs import FIRST_SLOT, HOT
+from .jobs import ALIGNMENTS, FIRST_SLOT, HOT
 from .programs import ORB, SLOT_SIZE, Program
 from .volume import record
 
 KINDS = ("nop", "read12")
 
 
-def measure(extension: Path, image: Path, seconds: float) -> dict[str, float]:
-    """As this module's program prints it."""
+def measure(extension: Path, image: Path, number: int, seconds: float) -> dict[str, float]:
+    """As this module's program prints it, for a round."""
     done = subprocess.run(
-        [sys.executable, "-m", "core.binding", str(extension), str(image), str(seconds)],
+        [sys.executable, "-m", "core.binding", str(extension), str(image), str(number % ALIGNMENTS), str(seconds)],
         cwd=Path(__file__).parents[1],
         check=True,
         text=True,
@@ -65,11 +65,11 @@ def _time(body: Callable[[int], None], seconds: float) -> float:
         rounds = max(2 * rounds, int(rounds * seconds / max(taken, 1e-9)))
 
 
-def _measure_kind(channel: Any, image: Any, kind: str, seconds: float) -> float:
+def _measure_kind(channel: Any, image: Any, kind: str, head: int, seconds: float) -> float:
     slot = Program(kind, FIRST_SLOT)
     memory = bytearray(FIRST_SLOT + SLOT_SIZE)
     memory[FIRST_SLOT:] = slot.storage
-    track = HOT[0], 0
+    track = HOT[0], head
     for patch in slot.patches:
         memory[FIRST_SLOT + patch : FIRST_SLOT + patch + 4] = bytes([0, track[0], 0, track[1]])
     storage = channel.Storage()
@@ -104,10 +104,10 @@ def _loop(rounds: int) -> None:
 
 
 def main() -> None:
-    extension, image_path, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+    extension, image_path, head, seconds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
     channel = _channel(extension)
     with channel.Image.open(image_path) as image:
-        times = {kind: _measure_kind(channel, image, kind, seconds) for kind in KINDS}
+        times = {kind: _measure_kind(channel, image, kind, head, seconds) for kind in KINDS}
     print(json.dumps({**times, "loop": _time(_loop, seconds)}))
 
 

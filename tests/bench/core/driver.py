@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from . import storage
-from .jobs import Job
+from .jobs import ALIGNMENTS, Job
 
 HERE = Path(__file__).parent
 EMULATOR = HERE.parents[2] / "emulator"
@@ -67,9 +67,10 @@ class Core:
         return result
 
 
-def memory_limits(build: Build, image: Path, scratch: Path, seconds: float) -> dict[str, float]:
-    """Microseconds that moving a track's data takes, by pattern."""
+def memory_limits(build: Build, image: Path, scratch: Path, number: int, seconds: float) -> dict[str, float]:
+    """Microseconds that moving a track's data takes in this round, by pattern."""
+    head = str(number % ALIGNMENTS)
     done = subprocess.run(
-        [str(build.memlimit), str(image), str(scratch), str(seconds)], check=True, capture_output=True, text=True
+        [str(build.memlimit), str(image), str(scratch), head, str(seconds)], check=True, capture_output=True, text=True
     )
     return dict(json.loads(done.stdout))

@@ -19,8 +19,12 @@ FIRST_SLOT = 0x100000
 # flags of a job, as guest.S and driver.c know them
 IO, POLL, NEXT_TRACK, SUM, POISON_EACH, STAMP, POISON_ONCE = 0x80, 0x40, 0x20, 0x10, 0x08, 0x04, 0x02
 
-# first cylinder, first cylinder behind; a hot job has one track of its own
-SWEEP, WRITE_SWEEP, WARM, HOT = (1, 101), (121, 221), (1, 11), (101, 121)
+# first cylinder, first cylinder behind
+SWEEP, WRITE_SWEEP, WARM, HOT, HOT_WRITTEN = (1, 101), (121, 221), (1, 11), (101, 111), (111, 121)
+
+# How fast bytes are copied depends on where in a page they lie. Tracks begin at eight different places: the hot track
+# is another one in each round, and the same one for all engines.
+ALIGNMENTS = 8
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Job:
     poll: bool = False
     timed: bool = True
     verify: bool = False
+    round: int = 0
     start: int = 0
     stop: int = 0
     checksum: int = 0
@@ -93,15 +98,12 @@ class Job:
         if tracks == "warm":
             return WARM
         if tracks == "hot":
-            return HOT
+            return HOT_WRITTEN if self.program.writes else HOT
         return WRITE_SWEEP if self.program.writes else SWEEP
 
     @property
     def first(self) -> tuple[int, int]:
-        if self.workload.tracks != "hot":
-            return self.cylinders[0], 0
-        track = self.index % (HEADS * (HOT[1] - HOT[0]))
-        return HOT[0] + track // HEADS, track % HEADS
+        return self.cylinders[0], self.round % ALIGNMENTS if self.workload.tracks == "hot" else 0
 
     def tracks(self) -> list[tuple[int, int]]:
         """The tracks it goes over, in order."""

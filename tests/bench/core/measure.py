@@ -43,7 +43,7 @@ class Contestant:
     times: dict[Workload, list[float]] = field(default_factory=lambda: defaultdict(list))
     checked: int = 0
 
-    def _jobs(self) -> list[Job]:
+    def _jobs(self, number: int = 0) -> list[Job]:
         """Each workload's job, after an untimed one that brings the tracks into caches where the pattern wants it."""
         jobs: list[Job] = []
         # Hercules takes an empty track cache apart at each program: let something be in it
@@ -53,7 +53,9 @@ class Contestant:
             for poll in self.polls:
                 if workload.tracks in PREWARM:
                     jobs.append(Job(workload, len(jobs), PREWARM[workload.tracks], poll, timed=False))
-                jobs.append(Job(workload, len(jobs), self.programs.get(workload, LEAST[workload.tracks]), poll))
+                jobs.append(
+                    Job(workload, len(jobs), self.programs.get(workload, LEAST[workload.tracks]), poll, round=number)
+                )
         return jobs
 
     def _run(self, jobs: list[Job]) -> dict[Workload, float]:
@@ -80,8 +82,8 @@ class Contestant:
                 wanted = LEAST[workload.tracks] if workload.tracks == "first" else int(aim * 1e6 / max(time, 0.01))
                 self.programs[workload] = max(LEAST[workload.tracks], min(20_000_000, wanted))
 
-    def round(self) -> None:
-        for workload, time in self._run(self._jobs()).items():
+    def round(self, number: int) -> None:
+        for workload, time in self._run(self._jobs(number)).items():
             self.times[workload].append(time)
 
     def median(self, workload: Workload) -> float:
@@ -146,10 +148,10 @@ def _measure(
     for number in range(rounds):
         _say(f"core: round {number + 1} of {rounds}")
         for contestant in contestants:
-            contestant.round()
+            contestant.round(number)
         for into, measured in (
-            (limits, memory_limits(build, images["master"], images["scratch"], seconds)),
-            (python, binding.measure(build.extension, images["core"], seconds)),
+            (limits, memory_limits(build, images["master"], images["scratch"], number, seconds)),
+            (python, binding.measure(build.extension, images["core"], number, seconds)),
         ):
             for name, value in measured.items():
                 into[name].append(value)

@@ -2,9 +2,10 @@
 /*
  * The physical limits: moving a track's 12 x 4096 bytes between a mapped file and a buffer, without any channel.
  *
- *   memlimit IMAGE SCRATCH-COPY SECONDS
+ *   memlimit IMAGE SCRATCH-COPY HEAD SECONDS
  *
- * Prints one JSON line: microseconds a track. "first": 1500 tracks of a mapping that has not been touched before.
+ * Prints one JSON line: microseconds a track. HEAD: of the hot track. "first": 1500 tracks of a
+ * mapping that has not been touched before.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 #include <time.h>
 
 enum { TRACK = 56832, HEADER = 512, BLOCKS = 12, BLOCK = 4096, SWEEP = 1500, CYLINDER = 15, HOT = 101 * CYLINDER,
-       WRITE_SWEEP = 121 * CYLINDER };
+       HOT_WRITTEN = 111 * CYLINDER, WRITE_SWEEP = 121 * CYLINDER };
 
 static unsigned char buffer[BLOCKS * BLOCK] __attribute__((aligned(4096)));
 static unsigned char source[BLOCKS * BLOCK] __attribute__((aligned(4096)));
@@ -95,22 +96,24 @@ int main(int count, char **arguments)
 {
 	unsigned char *image, *scratch;
 	double seconds;
+	int head;
 
-	if (count != 4) {
-		fprintf(stderr, "usage: memlimit IMAGE SCRATCH-COPY SECONDS\n");
+	if (count != 5) {
+		fprintf(stderr, "usage: memlimit IMAGE SCRATCH-COPY HEAD SECONDS\n");
 		return 1;
 	}
 	image = map(arguments[1], 0);
 	scratch = map(arguments[2], 1);
-	seconds = atof(arguments[3]);
+	head = atoi(arguments[3]);
+	seconds = atof(arguments[4]);
 	memset(source, 7, sizeof(source));
 	memset(buffer, 8, sizeof(buffer)); /* touch both before the clock runs */
 	printf("{\"read.first\": %.4f, ", measure(scatter, image, CYLINDER, SWEEP, 0));
 	printf("\"copy\": %.4f, ", measure(copy, image, 0, 1, seconds));
-	printf("\"read.hot\": %.4f, ", measure(scatter, image, HOT, 1, seconds));
+	printf("\"read.hot\": %.4f, ", measure(scatter, image, HOT + head, 1, seconds));
 	printf("\"read.sweep\": %.4f, ", measure(scatter, image, CYLINDER, SWEEP, seconds));
-	measure(gather, scratch, HOT, 1, 0);
-	printf("\"write.hot\": %.4f, ", measure(gather, scratch, HOT, 1, seconds));
+	measure(gather, scratch, HOT_WRITTEN + head, 1, 0);
+	printf("\"write.hot\": %.4f, ", measure(gather, scratch, HOT_WRITTEN + head, 1, seconds));
 	measure(gather, scratch, WRITE_SWEEP, SWEEP, 0);
 	printf("\"write.sweep\": %.4f}\n", measure(gather, scratch, WRITE_SWEEP, SWEEP, seconds));
 	return 0;

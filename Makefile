@@ -75,7 +75,7 @@ test: setup-tests lint unit fuzz-corpus fidelity integration molecule sanity ## 
 	@echo "make test: all passed"
 
 .PHONY: test-fast
-test-fast: setup lint unit ## for daily work: under a minute
+test-fast: setup lint-python unit ## for daily work: under a minute
 
 .PHONY: unit
 unit: setup-tests ## unit tests of the collection and of the emulator
@@ -98,12 +98,15 @@ sanity: setup-tests ## ansible-test sanity
 	@.ci/sanity
 
 .PHONY: lint
-lint: setup ## ruff, mypy, yamllint, ansible-lint (production profile)
+lint: lint-python ## ruff, mypy, yamllint, ansible-lint (production profile)
+	@$(BIN)/yamllint --strict .
+	@$(BIN)/ansible-lint --strict
+
+.PHONY: lint-python
+lint-python: setup
 	@$(BIN)/ruff check $(PY_SOURCES)
 	@$(BIN)/ruff format --check $(PY_SOURCES)
 	@$(BIN)/mypy
-	@$(BIN)/yamllint --strict .
-	@$(BIN)/ansible-lint --strict
 	@$(BIN)/python docs/generate.py --check
 
 .PHONY: docs

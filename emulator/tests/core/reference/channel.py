@@ -163,7 +163,13 @@ class Channel:
         if first:
             raise Check(PROGRAM_CHECK)
         self.next = self._tic_target(ccw)
-        ccw = self._fetch_ccw()
+        tic = self.ccw_address
+        try:
+            ccw = self._fetch_ccw()
+        except Check as check:
+            if check.bit == PROGRAM_CHECK:  # no storage there: the address stays that of the transfer in channel
+                self.ccw_address = tic
+            raise
         if self._is_tic(ccw):
             raise Check(PROGRAM_CHECK)
         return ccw

@@ -76,7 +76,8 @@ class Disk:
     unit_address: int
     read_only: bool = False
     reserved_by: int | None = None
-    sense: bytes = bytes(32)
+    sense: dict[int, bytes] = field(default_factory=dict)
+    """By host."""
     paths: dict[tuple[int, int], Path] = field(default_factory=dict)
     chains: dict[int, Chain] = field(default_factory=dict)
 
@@ -87,11 +88,12 @@ class Disk:
     def begin(self, host: int, path: int) -> None:
         """A channel program begins."""
         self.host = host
+        self.sense.setdefault(host, bytes(32))
         self.path = self.paths.setdefault((host, path), Path())
         self.chain = self.chains[host] = Chain(last=self.cylinders * HEADS - 1)
 
     def give_up_sense(self) -> bytes:
-        sense, self.sense = self.sense, bytes(32)
+        sense, self.sense[self.host] = self.sense[self.host], bytes(32)
         return sense
 
     # --- checks
@@ -102,7 +104,7 @@ class Disk:
         sense = bytearray(32)
         sense[0], sense[1], sense[4], sense[7], sense[27] = byte0, byte1, self.unit_address, message, 0x80
         sense[5], sense[6] = cylinder & 0xFF, cylinder >> 4 & 0xF0 | head
-        self.sense = bytes(sense)
+        self.sense[self.host] = bytes(sense)
         return UnitStatus(CHANNEL_END_DEVICE_END | UNIT_CHECK)
 
     def reject(self, message: int) -> UnitStatus:
@@ -180,7 +182,7 @@ class Disk:
 
     def execute(self, channel: Channel, command: int) -> None:
         if command != 0x04:
-            self.sense = bytes(32)
+            self.give_up_sense()
         if self.reserved_by not in (None, self.host) and command not in (0x04, 0x14, 0x34, 0xAF, 0xE4):
             raise UnitStatus(BUSY)
         handler = COMMANDS.get(command)

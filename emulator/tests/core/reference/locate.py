@@ -21,6 +21,7 @@ def define_extent(disk: Disk, channel: Channel, code: int) -> None:
     if first > last:
         raise disk.reject(INVALID_PARAMETER)
     chain.extent_defined = True
+    chain.oriented = False
     chain.mask, chain.first, chain.last = data[0], first, last
     disk.move_to(first)
 

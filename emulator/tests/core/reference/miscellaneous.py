@@ -86,10 +86,10 @@ def ungroup(path: Path) -> None:
 @command(0xB4, 0x14)
 def reserve(disk: Disk, channel: Channel, code: int) -> None:
     disk.reserved_by = disk.host
-    channel.give(disk.sense)
+    channel.give(disk.give_up_sense())
 
 
 @command(0x94)
 def release(disk: Disk, channel: Channel, code: int) -> None:
     disk.reserved_by = None
-    channel.give(disk.sense)
+    channel.give(disk.give_up_sense())

@@ -160,7 +160,10 @@ static uint8_t operate(struct channel *channel)
 		device->class->reject(device);
 		return UNIT_END | UNIT_CHECK;
 	}
-	return run(device, channel);
+	status = run(device, channel);
+	if (device->lost && atomic_load_explicit(device->lost, memory_order_relaxed))
+		return device->class->report_loss(device, channel->command, status);
+	return status;
 }
 
 /* Did the lengths of the device's block and of the CCWs differ, in a way that this program wants to know? */
@@ -231,6 +234,12 @@ static enum channel_outcome run(struct channel *channel, enum how how)
 	return CHANNEL_ENDED;
 }
 
+static enum channel_outcome finish(struct channel *channel, enum channel_outcome outcome)
+{
+	channel->device->class->chain_end(channel->device);
+	return outcome;
+}
+
 static void begin(struct channel *channel)
 {
 	channel->count = 0;
@@ -248,7 +257,7 @@ enum channel_outcome channel_start(struct channel *channel)
 	begin(channel);
 	channel->next = channel->orb.cpa;
 	channel->device->class->chain_begin(channel->device, channel->path);
-	return run(channel, FIRST);
+	return finish(channel, run(channel, FIRST));
 }
 
 enum channel_outcome channel_resume(struct channel *channel)
@@ -257,5 +266,5 @@ enum channel_outcome channel_resume(struct channel *channel)
 
 	begin(channel);
 	channel->next = suspended;
-	return run(channel, RESUMED);
+	return finish(channel, run(channel, RESUMED));
 }

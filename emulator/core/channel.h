@@ -93,6 +93,12 @@ size_t channel_fetch(struct channel *channel, void *data, size_t size);
 /* As channel_fetch, for parameters of variable length: fewer bytes are not an incorrect length. */
 size_t channel_fetch_upto(struct channel *channel, void *data, size_t size);
 
+/* Does the current command's CCW (or data chain) provide for more bytes? */
+static inline bool channel_has_more(const struct channel *channel)
+{
+	return channel->count && !(channel->status & ~SCH_PCI);
+}
+
 /* The channel met a check (or, for the resume of a chain, cannot go on): the command should end. */
 static inline bool channel_failed(const struct channel *channel)
 {

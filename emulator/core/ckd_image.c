@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "bytes.h"
+#include "fault_guard.h"
 
 static const uint8_t magic[8] = {'C', 'K', 'D', '_', 'P', '3', '7', '0'};
 static const uint8_t end_mark[CKD_END_SIZE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -61,6 +63,17 @@ void ckd_empty_track(uint8_t *bytes, uint32_t cylinder, uint32_t head)
 	memcpy(bytes + CKD_EMPTY_TRACK_SIZE - CKD_END_SIZE, end_mark, CKD_END_SIZE);
 }
 
+/* A journal behind the tracks is no part of the image. */
+static void cut_journal_off(struct ckd_image *image)
+{
+	struct ckd_image tracks = *image;
+	size_t cylinder = (size_t)image->heads * image->track_size;
+
+	tracks.size = CKD_HEADER_SIZE + (image->size - CKD_HEADER_SIZE) / cylinder * cylinder;
+	if (tracks.size < image->size && ckd_journal_found(&tracks, image->size))
+		image->size = tracks.size;
+}
+
 static bool check_header(struct ckd_image *image, struct ckd_problem *problem)
 {
 	const uint8_t *header = image->base;
@@ -85,6 +98,7 @@ static bool check_header(struct ckd_image *image, struct ckd_problem *problem)
 	if (header[HEADER_SEQUENCE] > 1)
 		return wrong(problem, EILSEQ, HEADER_SEQUENCE, "file %u of an image of several files; images of one "
 			     "file only are supported", header[HEADER_SEQUENCE]);
+	cut_journal_off(image);
 	tracks = (image->size - CKD_HEADER_SIZE) / image->track_size;
 	image->cylinders = (uint32_t)(tracks / image->heads);
 	if (!image->cylinders || tracks % image->heads ||
@@ -136,12 +150,19 @@ static bool check_records(const struct ckd_image *image, uint32_t number, struct
 	}
 }
 
+bool ckd_image_complete(const struct ckd_image *image, struct ckd_problem *problem)
+{
+	if (!atomic_load(&image->lost))
+		return true;
+	return wrong(problem, EILSEQ, 0, "bytes are missing: the file was truncated while it was open, or cannot be read");
+}
+
 bool ckd_image_check(const struct ckd_image *image, struct ckd_problem *problem)
 {
 	for (uint32_t number = 0; number < image->cylinders * image->heads; number++)
 		if (!check_home(image, number, problem) || !check_records(image, number, problem))
-			return false;
-	return true;
+			return ckd_image_complete(image, problem) && false;
+	return ckd_image_complete(image, problem);
 }
 
 static bool map(struct ckd_image *image, struct ckd_problem *problem)
@@ -156,12 +177,14 @@ static bool map(struct ckd_image *image, struct ckd_problem *problem)
 	if ((uint64_t)status.st_size < CKD_HEADER_SIZE)
 		return wrong(problem, EILSEQ, (uint64_t)status.st_size, "truncated: %lld bytes, shorter than the "
 			     "header of a CKD disk image (%u)", (long long)status.st_size, CKD_HEADER_SIZE);
-	image->size = (size_t)status.st_size;
-	base = mmap(NULL, image->size, PROT_READ | (image->writable ? PROT_WRITE : 0), MAP_SHARED, image->fd, 0);
+	image->size = image->mapped = (size_t)status.st_size;
+	base = mmap(NULL, image->mapped, PROT_READ | PROT_WRITE, image->writable ? MAP_SHARED : MAP_PRIVATE, image->fd, 0);
 	if (base == MAP_FAILED)
 		return wrong(problem, errno, 0, "cannot be mapped%s: %s", image->writable ? " for writing" : "",
 			     strerror(errno));
 	image->base = base;
+	if (!guard_add(base, image->mapped, &image->lost))
+		return wrong(problem, EMFILE, 0, "more images are open than one process can have");
 	return true;
 }
 
@@ -174,6 +197,25 @@ static bool lock(const struct ckd_image *image, struct ckd_problem *problem)
 	return wrong(problem, errno, 0, "cannot be locked: %s", strerror(errno));
 }
 
+/*
+ * A writer that was killed in the midst of a track: finish it. An image that is open for reading only gets the track
+ * in its own memory, unless the writer is alive and finishes it itself.
+ */
+static bool recover(struct ckd_image *image, struct ckd_problem *problem)
+{
+	if (!ckd_journal_pending(image))
+		return true;
+	if (!image->writable) {
+		if (flock(image->fd, LOCK_SH | LOCK_NB))
+			return true;
+		flock(image->fd, LOCK_UN);
+	}
+	if (!ckd_journal_replay(image))
+		return wrong(problem, EILSEQ, image->size, "the journal behind the tracks is damaged: a track may be half "
+			     "written; restore the image from a copy");
+	return true;
+}
+
 static bool check_tracks(const struct ckd_image *image, struct ckd_problem *problem)
 {
 	for (uint32_t number = 0; number < image->cylinders * image->heads; number++)
@@ -182,20 +224,31 @@ static bool check_tracks(const struct ckd_image *image, struct ckd_problem *prob
 	return true;
 }
 
+static bool make_spare(struct ckd_image *image, struct ckd_problem *problem)
+{
+	image->stage.spare = image->writable ? malloc(image->track_size) : NULL;
+	return !image->writable || image->stage.spare || wrong(problem, ENOMEM, 0, "%s", strerror(ENOMEM));
+}
+
 bool ckd_image_open(struct ckd_image *image, int fd, bool writable, struct ckd_problem *problem)
 {
 	*image = (struct ckd_image){.fd = fd, .writable = writable};
-	if (lock(image, problem) && map(image, problem) && check_header(image, problem) &&
-	    check_tracks(image, problem))
+	atomic_flag_clear(&image->stage.busy);
+	if (lock(image, problem) && map(image, problem) && check_header(image, problem) && recover(image, problem) &&
+	    ckd_image_complete(image, problem) && check_tracks(image, problem) && make_spare(image, problem))
 		return true;
+	image->writable = false; /* what is refused is left as it is, a journal included */
 	ckd_image_close(image);
 	return false;
 }
 
 void ckd_image_close(struct ckd_image *image)
 {
-	if (image->base)
-		munmap(image->base, image->size);
+	ckd_journal_remove(image);
+	if (image->base) {
+		guard_remove(image->base);
+		munmap(image->base, image->mapped);
+	}
 	if (image->fd >= 0)
 		close(image->fd); /* releases the lock, unless another descriptor of the same open file is left */
 	*image = (struct ckd_image){.fd = -1};

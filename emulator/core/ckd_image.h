@@ -9,6 +9,7 @@
 #ifndef CCWEMU_CKD_IMAGE_H
 #define CCWEMU_CKD_IMAGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,9 +24,23 @@
 #define CKD_3390_CELLS 1729u        /* what a 3390 track holds, in units of 34 bytes */
 #define CKD_MAX_CYLINDERS 262668u   /* 3390 model A */
 
+/* What is being written to one track (ckd_stage.c): bytes from..to of it, or the track as a whole. */
+struct ckd_stage {
+	uint8_t *bytes;             /* as the track: the same offsets */
+	uint8_t *journal;           /* mapped; NULL: not yet, or not possible */
+	uint8_t *spare;             /* for a track, when there is no journal */
+	uint32_t track, from, to;
+	bool active, whole;
+	atomic_flag busy;
+	atomic_bool lost;           /* the journal was cut off */
+};
+
 struct ckd_image {
 	uint8_t *base;
-	size_t size;
+	size_t size;                /* without a journal */
+	size_t mapped;              /* with it, if there was one */
+	struct ckd_stage stage;
+	atomic_bool lost;           /* bytes of the file are not there any more */
 	uint32_t cylinders;
 	uint32_t heads;
 	uint32_t track_size;
@@ -47,15 +62,49 @@ struct ckd_problem {
 bool ckd_image_open(struct ckd_image *image, int fd, bool writable, struct ckd_problem *problem);
 void ckd_image_close(struct ckd_image *image);
 
+/* Are all bytes of the file still there? Those that are not read as zeros. */
+bool ckd_image_complete(const struct ckd_image *image, struct ckd_problem *problem);
+
 /* Write a new image to the empty file fd: each track holds a home address and record 0. */
 bool ckd_image_create(int fd, uint32_t cylinders, uint32_t heads, struct ckd_problem *problem);
 
 /* Check every record of every track. */
 bool ckd_image_check(const struct ckd_image *image, struct ckd_problem *problem);
 
+/*
+ * The place for new bytes from..to of a track; they are written by ckd_commit (or when another track is staged),
+ * all of them or none, should the process be killed. What is between two such pieces is kept.
+ */
+uint8_t *ckd_stage(struct ckd_image *image, uint32_t track, uint32_t from, uint32_t to);
+
+/* The same with the whole old track on the stage, which ckd_view shows from then on. Nothing is to be written yet. */
+uint8_t *ckd_stage_track(struct ckd_image *image, uint32_t track);
+
+/* The old bytes after all. */
+void ckd_restage(struct ckd_image *image, uint32_t from, uint32_t to);
+
+void ckd_commit(struct ckd_image *image);
+
+/* Forget what is on the stage. */
+void ckd_discard(struct ckd_image *image);
+
+/* For open and close: is there a journal behind the image, was its writer killed in a commit, do it once more. */
+bool ckd_journal_found(const struct ckd_image *image, uint64_t file_size);
+bool ckd_journal_pending(const struct ckd_image *image);
+bool ckd_journal_replay(struct ckd_image *image);
+void ckd_journal_remove(struct ckd_image *image);
+
 static inline uint8_t *ckd_track(const struct ckd_image *image, uint32_t track)
 {
 	return image->base + CKD_HEADER_SIZE + (size_t)track * image->track_size;
+}
+
+/* A track as the program that is writing to it must see it. */
+static inline uint8_t *ckd_view(const struct ckd_image *image, uint32_t track)
+{
+	if (image->stage.whole && image->stage.active && image->stage.track == track)
+		return image->stage.bytes;
+	return ckd_track(image, track);
 }
 
 /* Offset, inside the track, of record 0's count field. */

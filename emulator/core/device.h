@@ -6,8 +6,10 @@
 #ifndef CCWEMU_DEVICE_H
 #define CCWEMU_DEVICE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "css.h"
 
@@ -28,17 +30,33 @@ struct device_class {
 	uint8_t (*select)(struct device *device, unsigned path, uint8_t command);
 	/* The command code has no handler: make sense data. */
 	void (*reject)(struct device *device);
+	/* The channel program is over, or suspended: what it wrote is in the image when this returns. */
+	void (*chain_end)(struct device *device);
+	/* The medium has lost bytes: the status that the command ends with. */
+	uint8_t (*report_loss)(struct device *device, uint8_t command, uint8_t status);
 	/* I/O system reset for the paths of one initiator: path groups, reservations. */
 	void (*reset)(struct device *device, unsigned initiator);
 };
 
+/* Sense data belong to the host that met the unit check. */
+struct device_sense {
+	uint8_t bytes[DEVICE_SENSE_SIZE];
+	bool pending;
+};
+
 struct device {
 	const struct device_class *class;
-	uint8_t sense[DEVICE_SENSE_SIZE];
-	bool sense_pending;
+	struct device_sense sense[DEVICE_INITIATORS];
+	const atomic_bool *lost;                       /* the medium lost bytes; NULL: cannot happen */
 	uint8_t initiators;                            /* mask of the slots in use */
 	uint32_t refused[8];                           /* command codes that this unit does not know, though its class does */
 };
+
+/* The sense data have been delivered, or given up. */
+static inline void device_forget_sense(struct device_sense *sense)
+{
+	memset(sense, 0, sizeof(*sense));
+}
 
 static inline void device_refuse(struct device *device, uint8_t command)
 {

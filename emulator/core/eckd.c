@@ -13,14 +13,13 @@ static uint8_t no_operation(struct device *device, struct channel *channel)
 	return UNIT_END;
 }
 
-static uint8_t sense(struct device *device, struct channel *channel)
+static uint8_t read_sense(struct device *device, struct channel *channel)
 {
-	uint8_t data[DEVICE_SENSE_SIZE];
+	struct device_sense *sense = eckd_sense_of(eckd_of(device));
+	struct device_sense given = *sense;
 
-	memcpy(data, device->sense, sizeof(data));
-	memset(device->sense, 0, sizeof(device->sense));
-	device->sense_pending = false;
-	channel_store(channel, data, sizeof(data));
+	device_forget_sense(sense);
+	channel_store(channel, given.bytes, sizeof(given.bytes));
 	return UNIT_END;
 }
 
@@ -28,7 +27,7 @@ static uint8_t sense(struct device *device, struct channel *channel)
 static const device_command commands[256] = {
 	[0x02] = eckd_read_ipl,
 	[0x03] = no_operation,
-	[0x04] = sense,
+	[0x04] = read_sense,
 	[0x05] = eckd_write_record,	[0x85] = eckd_write_record,
 	[0x06] = eckd_read_record,	[0x86] = eckd_read_record,
 	[0x07] = eckd_seek,
@@ -41,6 +40,7 @@ static const device_command commands[256] = {
 	[0x14] = eckd_steal_lock,
 	[0x15] = eckd_write_r0,
 	[0x16] = eckd_read_r0,		[0x96] = eckd_read_r0,
+	[0x19] = eckd_write_home,
 	[0x1a] = eckd_read_home,	[0x9a] = eckd_read_home,
 	[0x1b] = eckd_seek,
 	[0x1d] = eckd_write_ckd,	[0x9d] = eckd_write_ckd,
@@ -54,34 +54,68 @@ static const device_command commands[256] = {
 	[0x39] = eckd_search_home,	[0xb9] = eckd_search_home,
 	[0x3e] = eckd_read_subsystem_data,
 	[0x47] = eckd_locate_record,
+	[0x4b] = eckd_locate_record_extended,
 	[0x49] = eckd_search_key,	[0xc9] = eckd_search_key,
 	[0x51] = eckd_search_id,	[0xd1] = eckd_search_id,
+	[0x5e] = eckd_read_multiple,
 	[0x63] = eckd_define_extent,
 	[0x64] = eckd_read_characteristics,
 	[0x69] = eckd_search_key,	[0xe9] = eckd_search_key,
 	[0x71] = eckd_search_id,	[0xf1] = eckd_search_id,
 	[0x94] = eckd_release,
+	[0x95] = eckd_write_full_track,
+	[0xa5] = eckd_write_track_data,
+	[0xa6] = eckd_read_track_data,
 	[0xaf] = eckd_set_pgid,
 	[0xb4] = eckd_reserve,
+	[0xde] = eckd_read_track,
 	[0xe4] = eckd_sense_id,
+	[0xe7] = eckd_prefix,
 	[0xfa] = eckd_read_configuration,
 };
 
-uint8_t eckd_check(struct eckd *eckd, uint8_t sense0, uint8_t sense1, uint8_t message)
-{
-	uint8_t *bytes = eckd->device.sense;
-	uint32_t cylinder = eckd->chain->track / eckd->image->heads;
+/* Program action codes of the 32-byte format, as Linux' dasd_3990_erp.c takes them. */
+enum { ACTION_PERMANENT = 0x01, ACTION_OUTSIDE_EXTENT = 0x15 };
 
-	memset(bytes, 0, DEVICE_SENSE_SIZE);
-	bytes[0] = sense0;
-	bytes[1] = sense1;
+/* Bytes 4 to 6 and 27 of the 24-byte format: unit, cylinder (12 bits of it) and head. */
+static void put_short_format(const struct eckd *eckd, uint8_t *bytes, uint32_t cylinder, uint32_t head)
+{
 	bytes[4] = eckd->identity.unit_address;
 	bytes[5] = (uint8_t)cylinder;
-	bytes[6] = (uint8_t)(((cylinder >> 4) & 0xf0) | (eckd->chain->track % eckd->image->heads));
-	bytes[7] = message;
-	bytes[27] = 0x80; /* these are the 24-byte format */
-	eckd->device.sense_pending = true;
+	bytes[6] = (uint8_t)(((cylinder >> 4) & 0xf0) | head);
+	bytes[27] = 0x80;
+}
+
+/* The 32-byte format: what the program should do, and the track in the form that reaches beyond 65535 cylinders. */
+static void put_long_format(const struct eckd *eckd, uint8_t *bytes, uint32_t cylinder, uint32_t head)
+{
+	bytes[4] = eckd->identity.unit_address;
+	bytes[25] = bytes[1] & SENSE1_FILE_PROTECTED ? ACTION_OUTSIDE_EXTENT : ACTION_PERMANENT;
+	bytes[27] = 0x30; /* the track is valid, in its extended form */
+	ckd_put_address(bytes + 28, cylinder, head);
+}
+
+uint8_t eckd_check(struct eckd *eckd, uint8_t sense0, uint8_t sense1, uint8_t message)
+{
+	struct device_sense *sense = eckd_sense_of(eckd);
+	uint32_t cylinder = eckd->chain->track / eckd->image->heads;
+	uint32_t head = eckd->chain->track % eckd->image->heads;
+
+	device_forget_sense(sense);
+	sense->bytes[0] = sense0;
+	sense->bytes[1] = sense1;
+	sense->bytes[7] = message;
+	if (eckd->long_sense)
+		put_long_format(eckd, sense->bytes, cylinder, head);
+	else
+		put_short_format(eckd, sense->bytes, cylinder, head);
+	sense->pending = true;
 	return UNIT_END | UNIT_CHECK;
+}
+
+uint8_t eckd_reject(struct eckd *eckd, uint8_t message)
+{
+	return eckd_check(eckd, SENSE0_REJECT, 0, message);
 }
 
 static void reject(struct device *device)
@@ -98,20 +132,34 @@ static void chain_begin(struct device *device, unsigned path)
 	eckd->chain->last = eckd->image->cylinders * eckd->image->heads - 1;
 }
 
+static void chain_end(struct device *device)
+{
+	ckd_commit(eckd_of(device)->image);
+}
+
+/* Equipment check, whatever came of the command, apart from Sense, which tells it. */
+static uint8_t report_loss(struct device *device, uint8_t command, uint8_t status)
+{
+	return command == 0x04 ? status : eckd_check(eckd_of(device), SENSE0_EQUIPMENT, SENSE1_PERMANENT, MESSAGE_NONE);
+}
+
 static const struct device_class class = {
 	.commands = commands,
 	.chain_begin = chain_begin,
+	.chain_end = chain_end,
+	.report_loss = report_loss,
 	.select = eckd_select_path,
 	.reject = reject,
 	.reset = eckd_reset_paths,
 };
 
-void eckd_init(struct eckd *eckd, const struct ckd_image *image, const struct eckd_identity *identity,
+void eckd_init(struct eckd *eckd, struct ckd_image *image, const struct eckd_identity *identity,
 	       bool read_only)
 {
 	memset(eckd, 0, sizeof(*eckd));
 	eckd->device.class = &class;
 	eckd->image = image;
+	eckd->device.lost = &image->lost;
 	eckd->identity = *identity;
 	eckd->read_only = read_only || !image->writable;
 	eckd->reserved_by = -1;

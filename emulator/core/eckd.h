@@ -39,7 +39,11 @@ struct eckd_chain {
 	bool page_ready;            /* Perform Subsystem Function prepared data to be read */
 	uint8_t mask;               /* file mask */
 	uint8_t operation;          /* of the Locate Record */
-	uint8_t operations_left;
+	uint8_t extended_operation;
+	uint8_t operations_left;    /* tracks, if the operation is about tracks */
+	bool track_passed;          /* an operation about tracks: the first track has been dealt with */
+	uint16_t length;            /* transfer-length factor */
+	uint16_t track_set;         /* Write Full Track: which of the tracks from here on, from the left */
 	uint8_t index_passes;       /* since data were transferred */
 	uint32_t first, last;       /* extent, as track numbers */
 	uint32_t track;
@@ -49,16 +53,18 @@ struct eckd_chain {
 
 struct eckd {
 	struct device device;       /* first: a struct device * is a struct eckd * */
-	const struct ckd_image *image;
+	struct ckd_image *image;
 	struct eckd_identity identity;
 	bool read_only;
+	bool announces_prefix;      /* the feature page tells of Prefix and of track commands */
+	bool long_sense;            /* sense data have the 32-byte format */
 	int reserved_by;            /* initiator, -1: none */
 	struct eckd_path paths[DEVICE_PATHS];
 	struct eckd_chain chains[DEVICE_INITIATORS]; /* a host may have suspended its program while another's runs */
 	struct eckd_chain *chain;   /* of the host whose command this is */
 };
 
-void eckd_init(struct eckd *eckd, const struct ckd_image *image, const struct eckd_identity *identity,
+void eckd_init(struct eckd *eckd, struct ckd_image *image, const struct eckd_identity *identity,
 	       bool read_only);
 
 /* The model that IBM gave a 3390 of this size. */
@@ -83,6 +89,12 @@ uint8_t eckd_model_of(uint32_t cylinders);
 
 /* Make sense data. Returns channel end, device end, unit check. */
 uint8_t eckd_check(struct eckd *eckd, uint8_t sense0, uint8_t sense1, uint8_t message);
+
+/* Where the host whose command this is finds its sense data. */
+static inline struct device_sense *eckd_sense_of(struct eckd *eckd)
+{
+	return &eckd->device.sense[eckd->chain - eckd->chains];
+}
 
 static inline struct eckd *eckd_of(struct device *device)
 {
@@ -117,6 +129,8 @@ uint8_t *eckd_count_field(const struct eckd *eckd);
 /* eckd_locate.c: commands that say where and what */
 uint8_t eckd_define_extent(struct device *device, struct channel *channel);
 uint8_t eckd_locate_record(struct device *device, struct channel *channel);
+uint8_t eckd_locate_record_extended(struct device *device, struct channel *channel);
+uint8_t eckd_prefix(struct device *device, struct channel *channel);
 uint8_t eckd_seek(struct device *device, struct channel *channel);
 uint8_t eckd_recalibrate(struct device *device, struct channel *channel);
 uint8_t eckd_set_file_mask(struct device *device, struct channel *channel);
@@ -134,10 +148,63 @@ uint8_t eckd_read_ipl(struct device *device, struct channel *channel);
 uint8_t eckd_write_record(struct device *device, struct channel *channel);
 uint8_t eckd_write_ckd(struct device *device, struct channel *channel);
 uint8_t eckd_write_r0(struct device *device, struct channel *channel);
+uint8_t eckd_write_home(struct device *device, struct channel *channel);
 uint8_t eckd_erase(struct device *device, struct channel *channel);
 
+/* eckd_track.c: whole tracks by one command */
+uint8_t eckd_read_track(struct device *device, struct channel *channel);
+uint8_t eckd_read_track_data(struct device *device, struct channel *channel);
+uint8_t eckd_read_multiple(struct device *device, struct channel *channel);
+uint8_t eckd_write_full_track(struct device *device, struct channel *channel);
+uint8_t eckd_write_track_data(struct device *device, struct channel *channel);
+
 /* Kinds of access that a Locate Record may announce. */
-enum eckd_access { ACCESS_READ, ACCESS_UPDATE, ACCESS_FORMAT };
+enum eckd_access {
+	ACCESS_READ, ACCESS_UPDATE, ACCESS_FORMAT, ACCESS_READ_TRACK, ACCESS_WRITE_TRACK, ACCESS_WRITE_TRACK_DATA
+};
+
+/* Operations of a Locate Record (IBM 3990 Storage Control Reference; Linux drivers/s390/block/dasd_eckd.c). */
+enum {
+	LOCATE_ORIENT = 0x00,
+	LOCATE_WRITE_DATA = 0x01,
+	LOCATE_FORMAT_WRITE = 0x03,
+	LOCATE_READ_DATA = 0x06,
+	LOCATE_WRITE_TRACK = 0x0b,          /* format writes to the end of a track, and erasing */
+	LOCATE_READ_TRACKS = 0x0c,
+	LOCATE_READ = 0x16,
+	LOCATE_EXTENDED = 0x3f,
+	EXTENDED_WRITE_FULL_TRACK = 0x11,
+	EXTENDED_WRITE_TRACK_DATA = 0x23,
+};
+
+#define ECKD_EXTENT_SIZE 16
+#define ECKD_LOCATE_SIZE 16
+
+/* What Define Extent and Locate Record do with parameters that have been fetched. 0 or the unit status of a check. */
+uint8_t eckd_set_extent(struct eckd *eckd, const uint8_t data[ECKD_EXTENT_SIZE]);
+uint8_t eckd_set_location(struct eckd *eckd, const uint8_t data[ECKD_LOCATE_SIZE]);
+uint8_t eckd_reject(struct eckd *eckd, uint8_t message);
+
+/* The command used one operation of the domain. */
+static inline void eckd_use_operation(struct eckd *eckd)
+{
+	struct eckd_chain *chain = eckd->chain;
+
+	chain->index_passes = 0;
+	if (chain->in_domain && !--chain->operations_left)
+		chain->in_domain = false;
+}
+
+/* May this chain write in this way, here and now? 0 or the unit status of a check. */
+uint8_t eckd_permit_write(struct eckd *eckd, enum eckd_access access);
+uint8_t eckd_invalid_format(struct eckd *eckd);
+
+/* Fill a piece of the current track from the channel, and what the channel does not provide with zeros. */
+void eckd_fill(struct eckd *eckd, struct channel *channel, uint32_t offset, uint32_t size);
+bool eckd_looks_like_end(const uint8_t count[CKD_COUNT_SIZE]);
+
+/* Offset behind the last record of the current track, where its end mark is; 0: the track is damaged. */
+uint32_t eckd_end_of_track(const struct eckd *eckd);
 
 /* Does the domain of a Locate Record, if this is in one, allow the access? 0 or the unit status of a check. */
 uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access access);

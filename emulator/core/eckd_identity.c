@@ -134,15 +134,23 @@ uint8_t eckd_perform_function(struct device *device, struct channel *channel)
 	return UNIT_END;
 }
 
-/* The feature page: all zero, no optional feature (Prefix, transport mode, extent-space-efficient volumes, ...). */
+/*
+ * The feature page. All zero, Linux keeps to Define Extent and Locate Record; a device may announce Prefix and the
+ * commands for whole tracks. Nothing else is there (transport mode, extent-space-efficient volumes, ...).
+ */
 uint8_t eckd_read_subsystem_data(struct device *device, struct channel *channel)
 {
-	static const uint8_t features[256];
 	struct eckd *eckd = eckd_of(device);
+	uint8_t features[256] = {0};
 
 	if (!eckd->chain->page_ready)
 		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
 	eckd->chain->page_ready = false;
+	if (eckd->announces_prefix) {
+		features[8] = 0x01;                    /* Prefix */
+		features[9] = 0x20;                    /* Read Track Data */
+		features[12] = 0x40;                   /* Write Track Data */
+	}
 	channel_store(channel, features, sizeof(features));
 	return UNIT_END;
 }

@@ -7,48 +7,41 @@
 
 #define MASK_SEEK 0x18u
 
-/* Operations of a Locate Record (IBM 3990 Storage Control Reference). */
-enum {
-	LOCATE_ORIENT = 0x00,
-	LOCATE_WRITE_DATA = 0x01,
-	LOCATE_FORMAT_WRITE = 0x03,
-	LOCATE_READ_DATA = 0x06,
-	LOCATE_READ = 0x16,
-};
-
 /* What a Locate Record's search orients to. */
 enum { ORIENT_COUNT = 0x00, ORIENT_HOME = 0x40, ORIENT_DATA = 0x80, ORIENT_INDEX = 0xc0 };
 
-static uint8_t reject(struct eckd *eckd, uint8_t message)
+uint8_t eckd_set_extent(struct eckd *eckd, const uint8_t data[ECKD_EXTENT_SIZE])
 {
-	return eckd_check(eckd, SENSE0_REJECT, 0, message);
-}
-
-uint8_t eckd_define_extent(struct device *device, struct channel *channel)
-{
-	struct eckd *eckd = eckd_of(device);
 	struct eckd_chain *chain = eckd->chain;
-	uint8_t data[16];
-	size_t size = channel_fetch(channel, data, sizeof(data));
 	uint32_t first, last;
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (size < sizeof(data))
-		return reject(eckd, MESSAGE_COUNT);
 	if (chain->extent_defined || chain->mask_set)
-		return reject(eckd, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if ((data[1] & 0xc0) != 0xc0) /* only ECKD mode */
-		return reject(eckd, MESSAGE_PARAMETER);
+		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	if (!eckd_track_number(eckd, data + 8, &first) || !eckd_track_number(eckd, data + 12, &last) || first > last)
-		return reject(eckd, MESSAGE_PARAMETER);
+		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	chain->extent_defined = true;
 	chain->mask = data[0];
 	chain->first = first;
 	chain->last = last;
 	chain->track = first;
 	chain->orientation = AT_INDEX;
-	return UNIT_END;
+	return 0;
+}
+
+uint8_t eckd_define_extent(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	uint8_t data[ECKD_EXTENT_SIZE], status;
+	size_t size = channel_fetch(channel, data, sizeof(data));
+
+	if (channel_failed(channel))
+		return UNIT_END;
+	if (size < sizeof(data))
+		return eckd_reject(eckd, MESSAGE_COUNT);
+	status = eckd_set_extent(eckd, data);
+	return status ? status : UNIT_END;
 }
 
 /* Look for the record with this id on the track. 0, or the unit status of a check (no record found). */
@@ -93,6 +86,7 @@ static bool known_operation(uint8_t operation)
 	case LOCATE_WRITE_DATA:
 	case LOCATE_FORMAT_WRITE:
 	case LOCATE_READ_DATA:
+	case LOCATE_WRITE_TRACK:
 	case LOCATE_READ:
 		return true;
 	default:
@@ -100,24 +94,16 @@ static bool known_operation(uint8_t operation)
 	}
 }
 
-uint8_t eckd_locate_record(struct device *device, struct channel *channel)
+uint8_t eckd_set_location(struct eckd *eckd, const uint8_t data[ECKD_LOCATE_SIZE])
 {
-	struct eckd *eckd = eckd_of(device);
 	struct eckd_chain *chain = eckd->chain;
-	uint8_t data[16], operation, status;
-	size_t size = channel_fetch(channel, data, sizeof(data));
+	uint8_t operation = data[0] & 0x3f, status;
 	uint32_t track;
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (size < sizeof(data))
-		return reject(eckd, MESSAGE_COUNT);
-	operation = data[0] & 0x3f;
 	if (!chain->extent_defined || chain->in_domain)
-		return reject(eckd, MESSAGE_SEQUENCE);
-	if (!known_operation(operation) || (operation == LOCATE_ORIENT) != !data[3] ||
-	    !eckd_track_number(eckd, data + 4, &track))
-		return reject(eckd, MESSAGE_PARAMETER);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
+	if ((operation == LOCATE_ORIENT) != !data[3] || !eckd_track_number(eckd, data + 4, &track))
+		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	chain->index_passes = 0;
 	chain->found = false;
 	status = eckd_move_to(eckd, track);
@@ -128,8 +114,27 @@ uint8_t eckd_locate_record(struct device *device, struct channel *channel)
 	chain->in_domain = operation != LOCATE_ORIENT;
 	chain->operation = operation;
 	chain->operations_left = data[3];
+	chain->track_passed = false;
 	chain->found = true;
-	return UNIT_END;
+	return 0;
+}
+
+uint8_t eckd_locate_record(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	uint8_t data[ECKD_LOCATE_SIZE], status;
+	size_t size = channel_fetch(channel, data, sizeof(data));
+
+	if (channel_failed(channel))
+		return UNIT_END;
+	if (size < sizeof(data))
+		return eckd_reject(eckd, MESSAGE_COUNT);
+	if (!eckd->chain->extent_defined || eckd->chain->in_domain)
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
+	if (!known_operation(data[0] & 0x3f))
+		return eckd_reject(eckd, MESSAGE_PARAMETER);
+	status = eckd_set_location(eckd, data);
+	return status ? status : UNIT_END;
 }
 
 uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access access)
@@ -137,8 +142,8 @@ uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access access)
 	struct eckd_chain *chain = eckd->chain;
 	bool fits = false;
 
-	if (!chain->in_domain)
-		return 0;
+	if (!chain->in_domain) /* whole tracks are dealt with in a domain only */
+		return access >= ACCESS_READ_TRACK ? eckd_reject(eckd, MESSAGE_SEQUENCE) : 0;
 	switch (access) {
 	case ACCESS_READ:
 		fits = chain->operation == LOCATE_READ_DATA || chain->operation == LOCATE_READ;
@@ -147,10 +152,19 @@ uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access access)
 		fits = chain->operation == LOCATE_WRITE_DATA;
 		break;
 	case ACCESS_FORMAT:
-		fits = chain->operation == LOCATE_FORMAT_WRITE;
+		fits = chain->operation == LOCATE_FORMAT_WRITE || chain->operation == LOCATE_WRITE_TRACK;
+		break;
+	case ACCESS_READ_TRACK:
+		fits = chain->operation == LOCATE_READ_TRACKS;
+		break;
+	case ACCESS_WRITE_TRACK:
+		fits = chain->operation == LOCATE_EXTENDED && chain->extended_operation == EXTENDED_WRITE_FULL_TRACK;
+		break;
+	case ACCESS_WRITE_TRACK_DATA:
+		fits = chain->operation == LOCATE_EXTENDED && chain->extended_operation == EXTENDED_WRITE_TRACK_DATA;
 		break;
 	}
-	return fits ? 0 : reject(eckd, MESSAGE_SEQUENCE);
+	return fits ? 0 : eckd_reject(eckd, MESSAGE_SEQUENCE);
 }
 
 static uint8_t file_protected(struct eckd *eckd)
@@ -172,13 +186,13 @@ uint8_t eckd_seek(struct device *device, struct channel *channel)
 	if (channel_failed(channel))
 		return UNIT_END;
 	if (size < sizeof(data))
-		return reject(eckd, MESSAGE_COUNT);
+		return eckd_reject(eckd, MESSAGE_COUNT);
 	if (chain->in_domain)
-		return reject(eckd, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if ((chain->mask & MASK_SEEK) > least)
 		return file_protected(eckd);
 	if (data[0] || data[1] || !eckd_track_number(eckd, data + 2, &track))
-		return reject(eckd, MESSAGE_PARAMETER);
+		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	if (channel->command == SEEK_HEAD)
 		track = chain->track / heads * heads + track % heads;
 	chain->index_passes = 0;
@@ -194,7 +208,7 @@ uint8_t eckd_recalibrate(struct device *device, struct channel *channel)
 
 	(void)channel;
 	if (eckd->chain->in_domain)
-		return reject(eckd, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if (eckd->chain->mask & MASK_SEEK)
 		return file_protected(eckd);
 	eckd->chain->index_passes = 0;
@@ -212,9 +226,9 @@ uint8_t eckd_set_file_mask(struct device *device, struct channel *channel)
 	if (channel_failed(channel))
 		return UNIT_END;
 	if (!size)
-		return reject(eckd, MESSAGE_COUNT);
+		return eckd_reject(eckd, MESSAGE_COUNT);
 	if (eckd->chain->extent_defined || eckd->chain->mask_set)
-		return reject(eckd, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	eckd->chain->mask = mask;
 	eckd->chain->mask_set = true;
 	return UNIT_END;
@@ -229,9 +243,9 @@ uint8_t eckd_set_sector(struct device *device, struct channel *channel)
 	if (channel_failed(channel))
 		return UNIT_END;
 	if (!size)
-		return reject(eckd_of(device), MESSAGE_COUNT);
+		return eckd_reject(eckd_of(device), MESSAGE_COUNT);
 	if (sector != 0xff && sector >= 224)
-		return reject(eckd_of(device), MESSAGE_PARAMETER);
+		return eckd_reject(eckd_of(device), MESSAGE_PARAMETER);
 	return UNIT_END;
 }
 
@@ -255,7 +269,7 @@ uint8_t eckd_search_id(struct device *device, struct channel *channel)
 	size_t size;
 
 	if (eckd->chain->in_domain)
-		return reject(eckd, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	status = eckd_next_record(eckd, channel->command & 0x80, true);
 	if (status)
 		return status;
@@ -263,7 +277,7 @@ uint8_t eckd_search_id(struct device *device, struct channel *channel)
 	if (channel_failed(channel))
 		return UNIT_END;
 	if (!size)
-		return reject(eckd, MESSAGE_COUNT);
+		return eckd_reject(eckd, MESSAGE_COUNT);
 	return search_ends(eckd, satisfied(channel->command, memcmp(eckd_count_field(eckd), argument, size)));
 }
 
@@ -287,7 +301,7 @@ uint8_t eckd_search_key(struct device *device, struct channel *channel)
 	size_t size;
 
 	if (eckd->chain->in_domain)
-		return reject(eckd, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	status = next_key(eckd, channel->command & 0x80);
 	if (status)
 		return status;
@@ -306,7 +320,7 @@ uint8_t eckd_search_home(struct device *device, struct channel *channel)
 	size_t size;
 
 	if (eckd->chain->in_domain)
-		return reject(eckd, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if (channel->command & 0x80 && eckd->chain->orientation != AT_INDEX)
 		status = eckd_next_track(eckd);
 	if (status)

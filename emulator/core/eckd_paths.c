@@ -109,7 +109,7 @@ uint8_t eckd_set_pgid(struct device *device, struct channel *channel)
 /* The reservation commands bring the sense bytes along. */
 static uint8_t store_sense(struct device *device, struct channel *channel)
 {
-	channel_store(channel, device->sense, DEVICE_SENSE_SIZE);
+	channel_store(channel, eckd_sense_of(eckd_of(device))->bytes, DEVICE_SENSE_SIZE);
 	return UNIT_END;
 }
 
@@ -130,6 +130,19 @@ uint8_t eckd_release(struct device *device, struct channel *channel)
 	return store_sense(device, channel);
 }
 
+/* Commands that may add to what is staged of a track; any other must find the track as it is. */
+static bool writes_on(uint8_t command)
+{
+	switch (command & 0x7f) {
+	case 0x05: /* Write Data */
+	case 0x0d: /* Write Key and Data */
+	case 0x1d: /* Write Count, Key and Data */
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Another host's reservation makes the device busy, apart from what is needed to find out and to break it. */
 uint8_t eckd_select_path(struct device *device, unsigned path, uint8_t command)
 {
@@ -137,10 +150,10 @@ uint8_t eckd_select_path(struct device *device, unsigned path, uint8_t command)
 	struct eckd *eckd = eckd_of(device);
 
 	eckd->chain = &eckd->chains[initiator(path)];
-	if (command != SENSE && device->sense_pending) { /* any other command gives the sense data up */
-		device->sense_pending = false;
-		memset(device->sense, 0, sizeof(device->sense));
-	}
+	if (command != SENSE && eckd_sense_of(eckd)->pending) /* any other command gives the sense data up */
+		device_forget_sense(eckd_sense_of(eckd));
+	if (eckd->image->stage.active && !writes_on(command))
+		ckd_commit(eckd->image);
 	if (eckd->reserved_by < 0 || eckd->reserved_by == initiator(path))
 		return 0;
 	switch (command) {
@@ -159,6 +172,7 @@ void eckd_reset_paths(struct device *device, unsigned who)
 {
 	struct eckd *eckd = eckd_of(device);
 
+	device_forget_sense(&device->sense[who]);
 	memset(eckd->paths + who * CSS_PATHS, 0, CSS_PATHS * sizeof(eckd->paths[0]));
 	if (eckd->reserved_by == (int)who)
 		eckd->reserved_by = -1;

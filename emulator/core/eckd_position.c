@@ -9,7 +9,7 @@
 
 uint8_t *eckd_track_bytes(const struct eckd *eckd)
 {
-	return ckd_track(eckd->image, eckd->chain->track);
+	return ckd_view(eckd->image, eckd->chain->track);
 }
 
 uint8_t *eckd_count_field(const struct eckd *eckd)
@@ -104,6 +104,24 @@ uint8_t eckd_next_record(struct eckd *eckd, bool multitrack, bool searching)
 			break;
 		case CKD_BAD: /* the image is damaged here: never touched, and said so */
 			return eckd_check(eckd, SENSE0_EQUIPMENT, SENSE1_PERMANENT, MESSAGE_NONE);
+		}
+	}
+}
+
+uint32_t eckd_end_of_track(const struct eckd *eckd)
+{
+	const uint8_t *track = eckd_track_bytes(eckd);
+	uint32_t offset = CKD_FIRST_RECORD;
+
+	for (;;) {
+		switch (ckd_record_at(track, eckd->image->track_size, offset)) {
+		case CKD_RECORD:
+			offset += ckd_record_size(track + offset);
+			break;
+		case CKD_END:
+			return offset;
+		case CKD_BAD:
+			return 0;
 		}
 	}
 }

@@ -23,19 +23,19 @@ static uint8_t file_protected(struct eckd *eckd)
 	return eckd_check(eckd, 0, SENSE1_FILE_PROTECTED, MESSAGE_NONE);
 }
 
-static uint8_t invalid_format(struct eckd *eckd)
+uint8_t eckd_invalid_format(struct eckd *eckd)
 {
 	return eckd_check(eckd, 0, SENSE1_TRACK_FORMAT, MESSAGE_NONE);
 }
 
-/* May this chain write in this way, here and now? 0 or the unit status of a check. */
-static uint8_t permit(struct eckd *eckd, enum eckd_access access)
+uint8_t eckd_permit_write(struct eckd *eckd, enum eckd_access access)
 {
 	uint8_t write = eckd->chain->mask & MASK_WRITE;
 
 	if (eckd->read_only)
 		return inhibited(eckd);
-	if (write == MASK_NO_WRITE || (access == ACCESS_FORMAT && write == MASK_UPDATE_ONLY))
+	if (write == MASK_NO_WRITE || (access == ACCESS_FORMAT && write == MASK_UPDATE_ONLY) ||
+	    (access == ACCESS_WRITE_TRACK && write != MASK_ALL))
 		return file_protected(eckd);
 	if (!eckd->chain->found)
 		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
@@ -55,12 +55,14 @@ static void done(struct eckd *eckd, bool formatted)
 		chain->in_domain = chain->found = false;
 }
 
-/* Fill size bytes of the track from the channel, and what the channel does not provide with zeros. */
-static void fill(struct channel *channel, uint8_t *to, size_t size)
+void eckd_fill(struct eckd *eckd, struct channel *channel, uint32_t offset, uint32_t size)
 {
+	uint8_t *to = ckd_stage(eckd->image, eckd->chain->track, offset, offset + size);
 	size_t got = channel_fetch(channel, to, size);
 
-	if (got < size && !(channel_failed(channel) && !got)) /* nothing came at all: leave the record alone */
+	if (channel_failed(channel) && !got) /* nothing came at all: leave the record alone */
+		ckd_restage(eckd->image, offset, offset + size);
+	else
 		memset(to + got, 0, size - got);
 }
 
@@ -70,22 +72,21 @@ uint8_t eckd_write_record(struct device *device, struct channel *channel)
 	struct eckd *eckd = eckd_of(device);
 	struct eckd_chain *chain = eckd->chain;
 	bool with_key = channel->command & 0x08;
-	uint8_t status = permit(eckd, ACCESS_UPDATE);
+	uint8_t status = eckd_permit_write(eckd, ACCESS_UPDATE);
 	bool here = chain->orientation == AT_COUNT || (!with_key && chain->orientation == AT_KEY);
-	uint32_t key, length;
-	uint8_t *count;
+	uint32_t key, length, body;
 
 	if (!status && !here)
 		status = eckd_next_user_record(eckd, channel->command & MULTITRACK);
 	if (status)
 		return status;
-	count = eckd_count_field(eckd);
-	key = ckd_key_length(count);
-	length = ckd_data_length(count);
+	key = ckd_key_length(eckd_count_field(eckd));
+	length = ckd_data_length(eckd_count_field(eckd));
+	body = chain->record + CKD_COUNT_SIZE;
 	if (with_key)
-		fill(channel, count + CKD_COUNT_SIZE, key + length);
+		eckd_fill(eckd, channel, body, key + length);
 	else
-		fill(channel, count + CKD_COUNT_SIZE + key, length);
+		eckd_fill(eckd, channel, body + key, length);
 	done(eckd, false);
 	return length ? UNIT_END : UNIT_END | UNIT_EXCEPTION;
 }
@@ -103,7 +104,7 @@ static uint32_t cells_used(const struct eckd *eckd)
 }
 
 /* Would a record with this count field be mistaken for the end of the track? */
-static bool looks_like_end(const uint8_t count[CKD_COUNT_SIZE])
+bool eckd_looks_like_end(const uint8_t count[CKD_COUNT_SIZE])
 {
 	for (unsigned i = 0; i < CKD_COUNT_SIZE; i++)
 		if (count[i] != 0xff)
@@ -111,23 +112,21 @@ static bool looks_like_end(const uint8_t count[CKD_COUNT_SIZE])
 	return true;
 }
 
-static void put_end(uint8_t *to)
+/* Stage the end mark of the current track. */
+static void put_end(struct eckd *eckd, uint32_t offset)
 {
-	memset(to, 0xff, CKD_END_SIZE);
+	ckd_stage_track(eckd->image, eckd->chain->track);
+	memset(ckd_stage(eckd->image, eckd->chain->track, offset, offset + CKD_END_SIZE), 0xff, CKD_END_SIZE);
 }
 
-/*
- * Write a record at an offset of the track and end the track behind it. The count field, which makes the record
- * part of the track, goes last.
- */
+/* Write a record at an offset of the track and end the track behind it. */
 static void format(struct eckd *eckd, struct channel *channel, uint32_t offset, const uint8_t *count)
 {
-	uint8_t *to = eckd_track_bytes(eckd) + offset;
-	uint32_t size = ckd_record_size(count);
+	uint32_t size = ckd_record_size(count), track = eckd->chain->track;
 
-	put_end(to + size);
-	fill(channel, to + CKD_COUNT_SIZE, size - CKD_COUNT_SIZE);
-	memcpy(to, count, CKD_COUNT_SIZE);
+	put_end(eckd, offset + size);
+	eckd_fill(eckd, channel, offset + CKD_COUNT_SIZE, size - CKD_COUNT_SIZE);
+	memcpy(ckd_stage(eckd->image, track, offset, offset + CKD_COUNT_SIZE), count, CKD_COUNT_SIZE);
 	eckd->chain->record = offset;
 }
 
@@ -140,7 +139,7 @@ static uint8_t fetch_count(struct eckd *eckd, struct channel *channel, uint8_t c
 		return UNIT_END;
 	if (size < CKD_COUNT_SIZE)
 		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_COUNT);
-	return looks_like_end(count) ? invalid_format(eckd) : 0;
+	return eckd_looks_like_end(count) ? eckd_invalid_format(eckd) : 0;
 }
 
 static bool fits_track(const struct eckd *eckd, uint32_t offset, const uint8_t *count, uint32_t cells)
@@ -157,7 +156,7 @@ uint8_t eckd_write_ckd(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
 	uint8_t count[CKD_COUNT_SIZE];
-	uint8_t status = permit(eckd, ACCESS_FORMAT);
+	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT);
 	uint32_t offset;
 
 	if (!status && channel->command & MULTITRACK) {
@@ -174,7 +173,7 @@ uint8_t eckd_write_ckd(struct device *device, struct channel *channel)
 		return status;
 	offset = eckd->chain->record + ckd_record_size(eckd_count_field(eckd));
 	if (!fits_track(eckd, offset, count, cells_used(eckd)))
-		return invalid_format(eckd);
+		return eckd_invalid_format(eckd);
 	format(eckd, channel, offset, count);
 	done(eckd, true);
 	return UNIT_END;
@@ -185,7 +184,7 @@ uint8_t eckd_write_r0(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
 	uint8_t count[CKD_COUNT_SIZE];
-	uint8_t status = permit(eckd, ACCESS_FORMAT);
+	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT);
 
 	if (status)
 		return status;
@@ -197,9 +196,41 @@ uint8_t eckd_write_r0(struct device *device, struct channel *channel)
 	if (status)
 		return status;
 	if (count[4] || !fits_track(eckd, CKD_FIRST_RECORD, count, 0))
-		return invalid_format(eckd);
+		return eckd_invalid_format(eckd);
 	format(eckd, channel, CKD_FIRST_RECORD, count);
 	done(eckd, true);
+	return UNIT_END;
+}
+
+/*
+ * Home address. It says where the track is, so that it cannot be another one than it was; a track has nothing but an
+ * empty record 0 behind a new home address.
+ */
+uint8_t eckd_write_home(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	uint8_t address[CKD_HOME_SIZE], *track;
+	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT);
+	size_t size;
+
+	if (status)
+		return status;
+	if ((eckd->chain->mask & MASK_WRITE) != MASK_ALL)
+		return file_protected(eckd);
+	if (eckd->chain->orientation > AT_HOME)
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
+	size = channel_fetch(channel, address, sizeof(address));
+	if (channel_failed(channel))
+		return UNIT_END;
+	if (size < sizeof(address))
+		return eckd_reject(eckd, MESSAGE_COUNT);
+	if (memcmp(address, eckd_track_bytes(eckd), sizeof(address)))
+		return eckd_reject(eckd, MESSAGE_PARAMETER);
+	track = ckd_stage_track(eckd->image, eckd->chain->track);
+	ckd_empty_track(track, eckd->chain->track / eckd->image->heads, eckd->chain->track % eckd->image->heads);
+	ckd_stage(eckd->image, eckd->chain->track, 0, CKD_EMPTY_TRACK_SIZE);
+	done(eckd, true);
+	eckd->chain->orientation = AT_HOME;
 	return UNIT_END;
 }
 
@@ -208,7 +239,7 @@ uint8_t eckd_erase(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
 	uint8_t piece[256];
-	uint8_t status = permit(eckd, ACCESS_FORMAT);
+	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT);
 
 	if (status)
 		return status;
@@ -219,7 +250,7 @@ uint8_t eckd_erase(struct device *device, struct channel *channel)
 			break;
 	if (channel_failed(channel))
 		return UNIT_END;
-	put_end(eckd_count_field(eckd) + ckd_record_size(eckd_count_field(eckd)));
+	put_end(eckd, eckd->chain->record + ckd_record_size(eckd_count_field(eckd)));
 	done(eckd, true);
 	return UNIT_END;
 }

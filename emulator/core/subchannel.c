@@ -84,11 +84,11 @@ static unsigned choose_path(const struct subchannel *sch, uint8_t lpm)
 /* Extended status: format-0 ESW with the path used, and the device's sense data when they may come along. */
 static void extend_status(struct subchannel *sch)
 {
-	struct device *device = sch->device;
+	struct device_sense *sense = &sch->device->sense[sch->initiator];
 
 	memset(sch->esw, 0, sizeof(sch->esw));
 	sch->esw[1] = sch->schib[PMCW_LPUM];
-	if (!(sch->channel.unit_status & UNIT_CHECK) || !device->sense_pending ||
+	if (!(sch->channel.unit_status & UNIT_CHECK) || !sense->pending ||
 	    !(get_be32(sch->schib + PMCW_CHARS) & PMCW_CSENSE))
 		return;
 	/*
@@ -96,9 +96,8 @@ static void extend_status(struct subchannel *sch)
 	 * Principles of Operation put it in bits 10-15. Linux looks at the first bit only.
 	 */
 	put_be32(sch->esw + 4, 0x01002000u);
-	memcpy(sch->ecw, device->sense, sizeof(sch->ecw));
-	device->sense_pending = false;
-	memset(device->sense, 0, sizeof(device->sense));
+	memcpy(sch->ecw, sense->bytes, sizeof(sch->ecw));
+	device_forget_sense(sense);
 	sch->scsw_flags |= SCSW_ESWF | SCSW_ECTL;
 }
 

@@ -35,7 +35,11 @@ class Device:
         ssid: int = 0,
         unit_address: int = 0,
         read_only: bool = False,
+        announce_prefix: bool = False,
+        long_sense: bool = False,
     ) -> None: ...
+    @staticmethod
+    def model_of(cylinders: int, /) -> int: ...
     def close(self) -> None: ...
     def reject(self, command: int, /) -> None:
         """Answer a command code with command reject from now on, as a control unit without that function."""

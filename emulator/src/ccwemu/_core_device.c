@@ -19,7 +19,8 @@ static bool valid_serial(const char *serial, size_t size, char to[ECKD_SERIAL_SI
 
 static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"image", "cu_model", "dev_model", "serial", "ssid", "unit_address", "read_only", NULL};
+	static char *names[] = {"image", "cu_model", "dev_model", "serial", "ssid", "unit_address", "read_only",
+				"announce_prefix", "long_sense", NULL};
 	struct core_state *state = core_state_of(Py_TYPE((PyObject *)self));
 	struct eckd_identity identity = {.cu_model = 0xe9};
 	unsigned char model = 0xe9, unit = 0;
@@ -27,14 +28,15 @@ static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 	PyObject *image, *dev_model = Py_None;
 	const char *serial = "000000000001";
 	Py_ssize_t serial_size = 12;
-	int read_only = 0;
+	int read_only = 0, announce_prefix = 0, long_sense = 0;
 
 	if (self->ready) {
 		PyErr_SetString(PyExc_RuntimeError, "a device is initialised once");
 		return -1;
 	}
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$bOs#Hbp", names, state->image, &image, &model, &dev_model,
-					 &serial, &serial_size, &ssid, &unit, &read_only))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$bOs#Hbppp", names, state->image, &image, &model, &dev_model,
+					 &serial, &serial_size, &ssid, &unit, &read_only, &announce_prefix,
+					 &long_sense))
 		return -1;
 	if (!((ImageObject *)image)->image.base) {
 		PyErr_SetString(PyExc_ValueError, "the disk image is closed");
@@ -67,6 +69,8 @@ static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 	pthread_mutex_init(&self->lock, NULL);
 	self->ready = true;
 	eckd_init(&self->eckd, &self->image->image, &identity, read_only);
+	self->eckd.announces_prefix = announce_prefix;
+	self->eckd.long_sense = long_sense;
 	return 0;
 }
 
@@ -139,7 +143,23 @@ static PyObject *device_get_read_only(DeviceObject *self, void *unused)
 	return PyBool_FromLong(self->eckd.read_only);
 }
 
+/* The model number that a disk of so many cylinders has. */
+static PyObject *device_model_of(PyObject *unused, PyObject *cylinders)
+{
+	unsigned long count = PyLong_AsUnsignedLong(cylinders);
+
+	(void)unused;
+	if (count == (unsigned long)-1 && PyErr_Occurred())
+		return NULL;
+	if (!count || count > CKD_MAX_CYLINDERS) {
+		PyErr_Format(PyExc_ValueError, "%lu cylinders, expected 1 to %u", count, CKD_MAX_CYLINDERS);
+		return NULL;
+	}
+	return PyLong_FromLong(eckd_model_of((uint32_t)count));
+}
+
 static PyMethodDef device_methods[] = {
+	{"model_of", device_model_of, METH_O | METH_STATIC, NULL},
 	{"close", FUNCTION(device_close), METH_NOARGS, NULL},
 	{"reject", FUNCTION(device_reject), METH_O, NULL},
 	{0},

@@ -170,15 +170,31 @@ static uint8_t *track_of(ImageObject *self, unsigned cylinder, unsigned head)
 	return ckd_track(&self->image, cylinder * self->image.heads + head);
 }
 
+static PyObject *raise_lost(ImageObject *self)
+{
+	struct ckd_problem problem = {0};
+
+	ckd_image_complete(&self->image, &problem);
+	return raise_image_error(Py_TYPE((PyObject *)self), self->path, &problem);
+}
+
 static PyObject *image_read_raw(ImageObject *self, PyObject *args)
 {
 	unsigned cylinder, head;
+	PyObject *bytes;
 	uint8_t *track;
 
 	if (!PyArg_ParseTuple(args, "II", &cylinder, &head))
 		return NULL;
 	track = track_of(self, cylinder, head);
-	return track ? PyBytes_FromStringAndSize((char *)track, self->image.track_size) : NULL;
+	if (!track)
+		return NULL;
+	bytes = PyBytes_FromStringAndSize((char *)track, self->image.track_size);
+	if (bytes && atomic_load(&self->image.lost)) {
+		Py_DECREF(bytes);
+		return raise_lost(self);
+	}
+	return bytes;
 }
 
 /* Is this a whole track: this home address, record 0, sound records that a 3390 can hold, end mark, no more? */
@@ -215,6 +231,7 @@ static PyObject *image_write_raw(ImageObject *self, PyObject *args)
 {
 	unsigned cylinder, head;
 	const char *bytes, *fault;
+	uint32_t number;
 	Py_ssize_t size;
 	uint8_t *track;
 
@@ -232,7 +249,11 @@ static PyObject *image_write_raw(ImageObject *self, PyObject *args)
 		PyErr_Format(PyExc_ValueError, "not a track for cylinder %u head %u: %s", cylinder, head, fault);
 		return NULL;
 	}
-	memcpy(track, bytes, (size_t)size);
+	number = cylinder * self->image.heads + head;
+	memcpy(ckd_stage(&self->image, number, 0, (uint32_t)size), bytes, (size_t)size);
+	ckd_commit(&self->image);
+	if (atomic_load(&self->image.lost))
+		return raise_lost(self);
 	Py_RETURN_NONE;
 }
 

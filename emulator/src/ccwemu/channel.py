@@ -196,6 +196,20 @@ class Image(_core.Image):
         except _core.RawImageError as error:
             raise _image_error(error) from None
 
+    def read_raw(self, cylinder: int, head: int, /) -> bytes:
+        """A track as it lies in the file. Raises IndexError, ImageError (bytes are missing)."""
+        try:
+            return super().read_raw(cylinder, head)
+        except _core.RawImageError as error:
+            raise _image_error(error) from None
+
+    def write_raw(self, cylinder: int, head: int, track: bytes, /) -> None:
+        """Replace a track, up to its end mark. Raises IndexError, ValueError (no 3390 track), ImageError."""
+        try:
+            super().write_raw(cylinder, head, track)
+        except _core.RawImageError as error:
+            raise _image_error(error) from None
+
     def read_track(self, cylinder: int, head: int) -> list[Record]:
         """The records of a track, record 0 first. Raises IndexError, ImageError. Not for I/O paths."""
         raw = self.read_raw(cylinder, head)
@@ -230,7 +244,9 @@ class Device(_core.Device):
 
     ``dev_model`` defaults to the model of the image's size. ``serial`` is up to 14 of A-Z, 0-9 (2 of location, 12 of
     sequence number); ``ssid`` identifies the storage subsystem, ``unit_address`` the device in it. A read-only
-    device, or one on an image opened so, answers writes with "write inhibited".
+    device, or one on an image opened so, answers writes with "write inhibited". ``announce_prefix`` tells drivers of
+    the commands Prefix, Read Track Data and Write Track Data, which work either way; ``long_sense`` makes sense data of
+    the 32-byte format. :meth:`model_of` tells the model number of a disk of so many cylinders.
     """
 
 

@@ -90,7 +90,6 @@ SUBSYSTEM = [
     ("read without prepare", [C(0x3E, 256)], 0, "800002"),
     ("prepare is for one chain", [C(0x03, 0, CC), C(0x3E, 256)], 1, "800002"),
     ("unknown command", [C(0xF7, bytes(4))], 0, "800001"),
-    ("prefix is not installed", [C(0xE7, bytes(64))], 0, "800001"),
 ]
 
 

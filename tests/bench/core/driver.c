@@ -116,6 +116,14 @@ static unsigned cycle_vfio(struct machine *machine, uint32_t address)
 
 /* ---- jobs ---- */
 
+static unsigned give_up(struct machine *machine, unsigned failed, uint32_t left)
+{
+	put_be32(machine->main + ERROR, failed);
+	put_be32(machine->main + ERROR + 8, left);
+	memcpy(machine->main + ERROR + 12, machine->main + IRB, CSS_IRB_SIZE);
+	return failed;
+}
+
 /* As the instruction CHECKSUM: words, added with end-around carry. */
 static uint32_t checksum(uint32_t sum, const uint8_t *data, uint32_t size)
 {
@@ -165,10 +173,10 @@ static unsigned run_job(struct machine *machine, uint8_t *job)
 		if (flags & IO) {
 			unsigned failed = machine->cycle(machine, orb);
 
+			if (!failed && memcmp(machine->main + IRB + 4, job + EXPECTED, 8))
+				failed = FAILED_STATUS;
 			if (failed)
-				return failed;
-			if (memcmp(machine->main + IRB + 4, job + EXPECTED, 8))
-				return FAILED_STATUS;
+				return give_up(machine, failed, left);
 		}
 		if (flags & SUM_ALL)
 			sum = checksum(sum, buffer, length);
@@ -185,15 +193,10 @@ static unsigned run_job(struct machine *machine, uint8_t *job)
 static void run_jobs(struct machine *machine)
 {
 	for (uint32_t at = JOB_TABLE; get_be32(machine->main + at + PROGRAMS); at += JOB_SIZE) {
-		unsigned failed = run_job(machine, machine->main + at);
-
-		if (!failed)
-			continue;
-		put_be32(machine->main + ERROR, failed);
-		put_be32(machine->main + ERROR + 4, at);
-		put_be32(machine->main + ERROR + 8, 0);
-		memcpy(machine->main + ERROR + 12, machine->main + IRB, CSS_IRB_SIZE);
-		return;
+		if (run_job(machine, machine->main + at)) {
+			put_be32(machine->main + ERROR + 4, at);
+			return;
+		}
 	}
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Disk images. The input: how long the file is, and changes to a sound image: place, n, n bytes each. One that is
- * refused must not be written to; on one that is accepted, programs read and write all over.
+ * refused must not be written to; on one that is accepted, programs read and write all over. What lies behind the
+ * tracks, from the next page on, may be taken for the journal of writes that were cut short.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -13,18 +14,21 @@
 #include "bytes.h"
 #include "machine.h"
 
-enum { CYLINDER = 1, BUFFER_AT = 0x2000, EXTENT_AT = 0x1800, LOCATE_AT = 0x1820, MOST_CHANGES = 32, STORAGE = 0x6000 };
+enum { CYLINDER = 1, BUFFER_AT = 0x2000, EXTENT_AT = 0x1800, LOCATE_AT = 0x1820, MOST_CHANGES = 32, STORAGE = 0x6000,
+       PAGE = 4096, JOURNAL_SIZE = PAGE + 57344 };
 
 static uint8_t *sound, *file;   /* what the file holds at first, and what was made of it */
 static uint8_t *main_storage;
 static struct storage storage;
-static size_t sound_size;
+static size_t sound_size;       /* of the image, and with the room for a journal */
+static size_t file_room;
 static int fd;
 
 static void set_up(void)
 {
 	sound = sound_image(CYLINDER, &sound_size);
-	file = malloc(sound_size);
+	file_room = (sound_size + PAGE - 1) / PAGE * PAGE + JOURNAL_SIZE;
+	file = malloc(file_room);
 	main_storage = malloc(STORAGE);
 	fd = memfd_create("image", 0);
 	MUST(file && main_storage && fd >= 0);
@@ -32,29 +36,44 @@ static void set_up(void)
 	MUST(!storage_map(&storage, &(struct storage_area){.size = STORAGE, .host = main_storage}));
 }
 
-/* A place: in the header, or a track (high bit) and a place near its beginning. */
+/* A place: in the header, in the journal (0x40), or in a track (0x80). */
 static size_t place_of(struct input *input)
 {
 	uint16_t place = take16(input);
 	uint8_t track = take8(input);
 
+	if ((track & 0xc0) == 0x40)
+		return file_room - JOURNAL_SIZE + place % JOURNAL_SIZE;
 	if (!(track & 0x80))
 		return place % CKD_HEADER_SIZE;
 	return CKD_HEADER_SIZE + (size_t)(track & 15) % CKD_3390_HEADS * CKD_3390_TRACK_SIZE + place % CKD_3390_TRACK_SIZE;
 }
 
+/* How long the file is: 0 as it should be, 1 with room for a journal, else anything. */
+static size_t size_of(struct input *input)
+{
+	switch (take8(input)) {
+	case 0:
+		return sound_size;
+	case 1:
+		return file_room;
+	default:
+		return take32(input) % (file_room + 1);
+	}
+}
+
 /* The file of this input. Returns its size. */
 static size_t write_file(struct input *input)
 {
-	uint8_t cut = take8(input);
-	size_t size = cut ? take32(input) % (sound_size + 1) : sound_size;
+	size_t size = size_of(input);
 
 	memcpy(file, sound, sound_size);
+	memset(file + sound_size, 0, file_room - sound_size);
 	for (unsigned changes = 0; changes < MOST_CHANGES && input->left > 3; changes++) {
 		size_t place = place_of(input);
 		uint8_t count = take8(input);
 
-		if (count <= sound_size - place)
+		if (count <= file_room - place)
 			take(input, file + place, count);
 	}
 	MUST(!ftruncate(fd, 0) && pwrite(fd, file, size, 0) == (ssize_t)size);
@@ -95,7 +114,7 @@ static void run(struct subchannel *sch, unsigned head, uint8_t operation, uint8_
 	MUST(subchannel_test(sch, irb) == 0);
 }
 
-static void use(const struct ckd_image *image)
+static void use(struct ckd_image *image)
 {
 	static const struct {
 		uint8_t operation, command;
@@ -147,7 +166,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	was_sound = ckd_image_check(&image, &problem);
-	check_untouched(file_size);
+	if (file_size == sound_size) /* else there is a journal, which may have been carried out */
+		check_untouched(file_size);
 	use(&image);
 	MUST(!was_sound || ckd_image_check(&image, &problem));
 	ckd_image_close(&image);

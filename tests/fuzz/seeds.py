@@ -143,8 +143,11 @@ def _inputs() -> dict[str, bytes]:
     ccws = [(0x63, CC, 16, extent(0x40)), (0x47, CC, 16, locate(6, 0, 0, 1, 1)), (0x86, MIDA, 4096, words)]
     files["program/midaw"] = b"\0" + struct.pack(">I", FORMAT1 | LPM | MODIFIED) + noted(ccws)
     files["image/sound"] = b"\0"
-    files["image/short"] = b"\1" + struct.pack(">I", 40000)
-    files["image/empty"] = b"\1" + struct.pack(">I", 0)
+    files["image/short"] = b"\2" + struct.pack(">I", 40000)
+    files["image/empty"] = b"\2" + struct.pack(">I", 0)
+    for name, (track, first, last) in {"journal": (3, 29, 60), "journal-bad": (99, 29, 60000)}.items():
+        head = b"CCWEMUJ1" + struct.pack("<IIII", 1, track, first, last)
+        files[f"image/{name}"] = b"\1" + struct.pack(">HBB", 0, 0x40, len(head)) + head
     header = {"magic": (0, b"CKD_C370"), "heads": (8, b"\7"), "track": (12, b"\0\1"), "type": (16, b"\x80")}
     for name, (place, content) in header.items():
         files[f"image/{name}"] = b"\0" + struct.pack(">HBB", place, 0, len(content)) + content

@@ -25,6 +25,22 @@ enum storage_access channel_ccw_from_storage(const void *source, uint32_t addres
 	return storage_fetch(source, address, key, ccw, CSS_CCW_SIZE);
 }
 
+/* A CCW from wherever they come; here the common case that it lies in the same storage as the data. */
+static enum storage_access fetch_ccw(struct channel *channel, uint32_t at, uint8_t raw[CSS_CCW_SIZE])
+{
+	const struct storage_area *area;
+
+	if (channel->fetch_ccw == channel_ccw_from_storage && channel->ccw_source == channel->storage) {
+		area = storage_find_near(channel->storage, at, &channel->near);
+		if (area && area->size - (at - area->start) >= CSS_CCW_SIZE &&
+		    storage_permits(area, channel_key(channel), false)) {
+			memcpy(raw, area->host + (at - area->start), CSS_CCW_SIZE);
+			return STORAGE_DONE;
+		}
+	}
+	return channel->fetch_ccw(channel->ccw_source, at, channel_key(channel), raw);
+}
+
 /* One CCW from channel->next, as format 1 apart from what only one of the formats checks. */
 static bool fetch(struct channel *channel, uint8_t raw[CSS_CCW_SIZE])
 {
@@ -41,7 +57,7 @@ static bool fetch(struct channel *channel, uint8_t raw[CSS_CCW_SIZE])
 		check(channel, SCH_PROGRAM);
 		return false;
 	}
-	access = channel->fetch_ccw(channel->ccw_source, at, channel_key(channel), raw);
+	access = fetch_ccw(channel, at, raw);
 	if (access != STORAGE_DONE) {
 		channel_access_check(channel, access);
 		return false;
@@ -242,6 +258,7 @@ static enum channel_outcome finish(struct channel *channel, enum channel_outcome
 
 static void begin(struct channel *channel)
 {
+	channel->near = NULL;
 	channel->count = 0;
 	channel->unit_status = 0;
 	channel->status = 0;

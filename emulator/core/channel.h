@@ -54,6 +54,7 @@ struct channel {
 	uint8_t status;          /* subchannel status */
 
 	/* in between */
+	const struct storage_area *near; /* of the last access to storage */
 	uint32_t next;           /* address of the next CCW */
 	uint32_t fetched;        /* CCWs so far */
 	uint8_t command;

@@ -90,10 +90,11 @@ static uint64_t room_here(struct channel *channel, bool store)
 /* Where the next bytes of data are, and how many of *size lie there; NULL after a check. */
 static uint8_t *locate(struct channel *channel, size_t *size, uint64_t room, bool store)
 {
-	const struct storage_area *area;
+	const struct storage_area *area = NULL;
 	uint64_t address = channel->address;
 
-	area = address >= channel->lowest && address <= channel->highest ? storage_find(channel->storage, address) : NULL;
+	if (address >= channel->lowest && address <= channel->highest)
+		area = storage_find_near(channel->storage, address, &channel->near);
 	if (!area) {
 		invalid(channel);
 		return NULL;

@@ -44,6 +44,20 @@ static inline bool storage_permits(const struct storage_area *area, uint8_t key,
 	return !key || area->key == key || (!store && !area->fetch_protected);
 }
 
+/* As storage_find, where the area of the access before is likely to be the one. */
+static inline const struct storage_area *storage_find_near(const struct storage *storage, uint64_t address,
+							    const struct storage_area **near)
+{
+	const struct storage_area *area = *near;
+
+	if (area && address - area->start < area->size)
+		return area;
+	area = storage_find(storage, address);
+	if (area)
+		*near = area;
+	return area;
+}
+
 /* Fetch size bytes with a key, over the border of adjacent areas if need be. */
 enum storage_access storage_fetch(const struct storage *storage, uint64_t address, uint8_t key, void *data,
 				  size_t size);

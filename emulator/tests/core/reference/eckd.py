@@ -40,6 +40,12 @@ class Chain:
     operation: int = 0
     operations: int = 0
     """How many operations of the Locate Record are left; none: not in its domain."""
+    extended: int = 0
+    """Extended operation, transfer-length factor and track set of a Locate Record Extended."""
+    length: int = 0
+    track_set: int = 0
+    track_passed: bool = False
+    """A command for a whole track was carried out in this domain: the next one is for the next track."""
     page_ready: bool = False
     track: int = 0
     passed: Passed = Passed.INDEX
@@ -205,4 +211,4 @@ def command(*codes: int) -> Callable[[Handler], Handler]:
     return enter
 
 
-from . import locate, miscellaneous, read, write  # noqa: E402, F401  (they fill the table)
+from . import locate, miscellaneous, read, tracks, write  # noqa: E402, F401  (they fill the table)

@@ -6,12 +6,15 @@ from __future__ import annotations
 from .channel import CHANNEL_END_DEVICE_END, STATUS_MODIFIER, Channel, UnitStatus
 from .eckd import FILE_PROTECTED, INVALID_PARAMETER, INVALID_SEQUENCE, TOO_SHORT, Disk, Passed, command
 
-ORIENT, WRITE_DATA, FORMAT_WRITE, READ_DATA, READ = 0x00, 0x01, 0x03, 0x06, 0x16
+ORIENT, WRITE_DATA, FORMAT_WRITE, READ_DATA, WRITE_TRACK, READ = 0x00, 0x01, 0x03, 0x06, 0x0B, 0x16
 
 
 @command(0x63)
 def define_extent(disk: Disk, channel: Channel, code: int) -> None:
-    data = disk.parameters(channel, 16)
+    set_extent(disk, disk.parameters(channel, 16))
+
+
+def set_extent(disk: Disk, data: bytes) -> None:
     chain = disk.chain
     if chain.extent_defined or chain.mask_set:
         raise disk.reject(INVALID_SEQUENCE)
@@ -29,17 +32,27 @@ def define_extent(disk: Disk, channel: Channel, code: int) -> None:
 @command(0x47)
 def locate_record(disk: Disk, channel: Channel, code: int) -> None:
     data = disk.parameters(channel, 16)
+    may_locate(disk)
+    if data[0] & 0x3F not in (ORIENT, WRITE_DATA, FORMAT_WRITE, READ_DATA, WRITE_TRACK, READ):
+        raise disk.reject(INVALID_PARAMETER)
+    set_location(disk, data)
+
+
+def may_locate(disk: Disk) -> None:
+    if not disk.chain.extent_defined or disk.chain.operations:
+        raise disk.reject(INVALID_SEQUENCE)
+
+
+def set_location(disk: Disk, data: bytes) -> None:
+    """What Locate Record and Locate Record Extended have in common: the first 16 bytes."""
     chain = disk.chain
     orientation, operation, count = data[0] & 0xC0, data[0] & 0x3F, data[3]
-    if not chain.extent_defined or chain.operations:
-        raise disk.reject(INVALID_SEQUENCE)
-    if operation not in (ORIENT, WRITE_DATA, FORMAT_WRITE, READ_DATA, READ):
-        raise disk.reject(INVALID_PARAMETER)
     if (operation == ORIENT) != (count == 0):
         raise disk.reject(INVALID_PARAMETER)
     disk.move_to(disk.track_at(data[4:8]))
     orient(disk, orientation, data[8:13])
     chain.index_passes = 0
+    chain.track_passed = False
     chain.operation, chain.operations = operation, count
     chain.oriented = True
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ccwemu.channel import build_ccw, build_ccw0, track_address
 
-from .twins import ABOVE_4G, ABOVE_16M, DATA, END_OF_MAIN, IDALS, OPEN, PROGRAM, PROTECTED, READABLE
+from .twins import ABOVE_4G, ABOVE_16M, DATA, END_OF_MAIN, IDALS, OPEN, PROGRAM, PROTECTED, READABLE, UNIT_ADDRESS
 
 CD, CC, SLI, SKIP, PCI, IDA, SUSPEND, MIDA = 0x80, 0x40, 0x20, 0x10, 0x08, 0x04, 0x02, 0x01
 TIC = 0x08
@@ -99,8 +99,13 @@ tracks = st.tuples(cylinders, heads)
 sound_tracks = st.tuples(st.sampled_from((0, 0, 1)), st.integers(0, 14))
 READS = (0x06, 0x86, 0x06, 0x86, 0x0E, 0x8E, 0x1E, 0x9E, 0x12, 0x92, 0x16, 0x96, 0x1A, 0x9A)
 UPDATES = (0x05, 0x85, 0x0D, 0x8D)
-FORMATS = (0x1D, 0x1D, 0x1D, 0x9D, 0x11, 0x15)
+FORMATS = (0x1D, 0x1D, 0x1D, 0x9D, 0x11, 0x15, 0x19)
 SEARCHES = (0x31, 0x51, 0x71, 0xB1, 0xD1, 0xF1, 0x29, 0x49, 0x69, 0xA9, 0xC9, 0xE9, 0x39, 0xB9)
+TRACK_WRITES, TRACK_READS = (0x95, 0xA5), (0xDE, 0xA6)
+TRACK_OPERATIONS = (
+    (0x0C, 0x00, TRACK_READS), (0x0C, 0x00, TRACK_READS), (0x3F, 0x11, (0x95,)), (0x3F, 0x23, (0xA5,)),
+    (0x3F, 0x11, TRACK_WRITES), (0x06, 0x00, READS), (0x01, 0x00, UPDATES), (0x0B, 0x00, FORMATS),
+    (0x16, 0x00, (*READS, *TRACK_READS)), (0x3F, 0x23, (*UPDATES, *TRACK_WRITES)))  # fmt: skip
 UNKNOWN = (0x01, 0x21, 0xF7, 0xFF)
 MISCELLANEOUS = (0x03, 0x04, 0xE4, 0x64, 0xFA, 0x34, 0xAF, 0xB4, 0x94, 0x14, 0x27, 0x3E, 0x13, 0x23, 0x02)
 sizes = st.sampled_from((1, 4, 5, 8, 9, 16, 20, 20, 24, 40, 300, 1000, 4096))
@@ -135,21 +140,35 @@ def count_fields(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
+def whole_tracks(draw: st.DrawFn) -> bytes:
+    at = track_address(*draw(sound_tracks))
+    fields = [(0, 0, 8), *draw(st.lists(st.tuples(numbers, st.sampled_from((0, 4)), st.integers(0, 40)), max_size=3))]
+    records = [at + bytes([n, key]) + data.to_bytes(2, "big") + bytes([n]) * (key + data) for n, key, data in fields]
+    return b"".join(records) + draw(st.sampled_from((b"\xff" * 8, b"\xff" * 8, b"\xff" * 8, b"")))
+
+
+@st.composite
 def steps_of(draw: st.DrawFn, code: int) -> Step:
     """A command with what it may well take."""
     if code == 0x63:
         return Step(code, draw(extents()))
     if code == 0x47:
-        return Step(code, draw(locations(draw(st.sampled_from((0, 1, 3, 6, 6, 0x16, 0x2A))), draw(st.integers(0, 3)))))
+        return Step(
+            code, draw(locations(draw(st.sampled_from((0, 1, 3, 6, 6, 0x0B, 0x16, 0x2A))), draw(st.integers(0, 3))))
+        )
     if code in (0x07, 0x0B, 0x1B):
         return Step(code, bytes(2) + track_address(*draw(tracks)))
     if code & 0x7F in (0x31, 0x51, 0x71):
         return Step(code, track_address(*draw(tracks)) + bytes([draw(numbers)]))
     if code in SEARCHES:
         return Step(code, draw(st.sampled_from((b"KEY1", b"KEY2", b"KEY3", b"KEY0", b"KK", b"\0\0\0\2"))))
+    if code == 0x19:
+        return Step(code, b"\0" + track_address(*draw(sound_tracks)))
+    if code == 0x95:
+        return Step(code, draw(whole_tracks()), flags=draw(st.sampled_from((0, SLI))))
     if code in FORMATS or code == 0x9D:
         return Step(code, draw(count_fields()), flags=SLI)
-    if code in UPDATES:
+    if code in UPDATES or code == 0xA5:
         return Step(code, b"\x77" * draw(sizes), flags=draw(st.sampled_from((0, SLI, SLI))))
     if code == 0x1F:
         return Step(code, bytes([draw(st.sampled_from((0x00, 0x40, 0x80, 0xC0, 0x18, 0xD8, 0x08, 0x10)))]))
@@ -178,7 +197,7 @@ def command_of(codes: tuple[int, ...]) -> st.SearchStrategy[Step]:
 def domains(draw: st.DrawFn) -> list[Step]:
     """Define Extent, Locate Record, and what it announced (or not quite)."""
     operation, codes = draw(st.sampled_from(
-        ((0x06, READS), (0x16, READS), (0x01, UPDATES), (0x03, FORMATS), (0x03, FORMATS))))  # fmt: skip
+        ((0x06, READS), (0x16, READS), (0x01, UPDATES), (0x03, FORMATS), (0x0B, FORMATS))))  # fmt: skip
     announced = draw(st.integers(1, 5))
     number = announced if draw(st.integers(0, 4)) else draw(st.integers(1, 6))
     work = [draw(command_of(codes)) for _ in range(number)]
@@ -192,19 +211,57 @@ def searched(draw: st.DrawFn) -> list[Step]:
     if draw(st.booleans()):
         head.insert(0, draw(st.sampled_from((0x1F, 0x63)).flatmap(steps_of)))
     search = draw(command_of(SEARCHES))
-    work = [draw(command_of(READS + UPDATES + FORMATS)) for _ in range(draw(st.integers(1, 3)))]
+    work = [draw(command_of((*READS, *UPDATES, *FORMATS, 0x5E))) for _ in range(draw(st.integers(1, 3)))]
     return [*head, search, Step(TIC, target=len(head)), *work]
 
 
 @st.composite
 def anything(draw: st.DrawFn) -> list[Step]:
-    codes = (*MISCELLANEOUS, *READS, *UPDATES, *FORMATS, *SEARCHES, 0x07, 0x0B, 0x1B, 0x1F, 0x63, 0x47)
+    codes = (
+        *MISCELLANEOUS,
+        *TRACK_READS,
+        *TRACK_WRITES,
+        0x5E,
+        *READS,
+        *UPDATES,
+        *FORMATS,
+        *SEARCHES,
+        0x07,
+        0x0B,
+        0x1B,
+        0x1F,
+        0x63,
+        0x47,
+    )
     return [draw(command_of((*codes, *UNKNOWN))) for _ in range(draw(st.integers(1, 6)))]
 
 
 @st.composite
 def errands(draw: st.DrawFn) -> list[Step]:
     return [draw(command_of(MISCELLANEOUS)) for _ in range(draw(st.integers(1, 4)))]
+
+
+@st.composite
+def extended_domains(draw: st.DrawFn) -> list[Step]:
+    """Define Extent and Locate Record Extended, or a Prefix, and commands for whole tracks, or others."""
+    operation, extended, codes = draw(st.sampled_from(TRACK_OPERATIONS))
+    announced = draw(st.integers(1, 3))
+    tracks = b""
+    if extended == 0x11:
+        spread = draw(st.sampled_from(("1" * announced, "1" + "01" * (announced - 1), "1", "01")))
+        tracks = int(spread.ljust(16, "0"), 2).to_bytes(2, "big")[: draw(st.sampled_from((1, 2, 2, 2)))]
+    length = draw(st.sampled_from((0, 9, 16, 20, 20, 24)))
+    location = bytearray(draw(locations(operation, announced)))
+    location[1] = 0x80 if draw(st.integers(0, 9)) else 0x00
+    location[14:16] = length.to_bytes(2, "big")
+    location += bytes([0, extended]) + len(tracks).to_bytes(2, "big") + tracks
+    extent = draw(extents())
+    work = [draw(command_of(codes)) for _ in range(draw(st.integers(1, 4)))]
+    if draw(st.booleans()):
+        return [Step(0x63, extent), Step(0x4B, bytes(location)), *work]
+    head = bytes([draw(st.sampled_from((0, 1, 1, 1, 1, 2))), draw(st.sampled_from((0x80, 0xA0, 0x00)))])
+    unit = draw(st.sampled_from((UNIT_ADDRESS, UNIT_ADDRESS, 0x99)))
+    return [Step(0xE7, head + bytes([unit]) + bytes(9) + extent + bytes(16) + bytes(location)), *work]
 
 
 # --- faults and variations
@@ -297,7 +354,7 @@ VARIATIONS = ((PREFETCH, 1), (WIDE, 1), (IDA_2K, 1), (IMMEDIATE_LENGTH, 3), (MAY
 
 @st.composite
 def programs(draw: st.DrawFn, hosts: int = 1) -> Program:
-    steps = draw(st.one_of(domains(), searched(), anything(), errands()))
+    steps = draw(st.one_of(domains(), searched(), anything(), errands(), extended_domains()))
     steps = [replace(piece) for step in steps for piece in draw(varied(step))][:LONGEST]
     word = 0xFF00 | draw(st.sampled_from((FORMAT_1, FORMAT_1, FORMAT_1, 0)))
     for bit, seldom in VARIATIONS:

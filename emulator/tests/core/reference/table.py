@@ -62,6 +62,18 @@ def _record(at: str, size: str) -> bytes:
     return text(*map(int, at.split("/")), int(size))
 
 
+def _extended(operation: str, at: str, count: str, length: str = "0", extended: str = "0", tracks: str = "") -> bytes:
+    location = bytearray(_locate(operation, at, count))
+    location[1], location[14:16] = 0x80, int(length).to_bytes(2, "big")
+    parameters = bytes.fromhex(tracks)
+    return bytes(location) + bytes([0, int(extended, 16)]) + len(parameters).to_bytes(2, "big") + parameters
+
+
+def _prefix(form: str, validity: str = "80", unit: str = "00") -> bytes:
+    """What stands before the extent; 16 bytes 00 follow on that, and the location."""
+    return bytes([int(form, 16), int(validity, 16), int(unit, 16)]) + bytes(9)
+
+
 def _midaw(flags: str, count: str, at: str) -> bytes:
     return bytes(5) + bytes([int(flags, 16)]) + int(count).to_bytes(2, "big") + address(at).to_bytes(8, "big")
 
@@ -70,6 +82,8 @@ MACROS = {
     "midaw": _midaw,
     "ext": _extent,
     "loc": _locate,
+    "lre": _extended,
+    "pfx": _prefix,
     "id": _identifier,
     "seek": lambda at: bytes(2) + track(at),
     "cnt": _count,

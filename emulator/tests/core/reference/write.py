@@ -4,8 +4,19 @@
 from __future__ import annotations
 
 from .channel import Channel
-from .eckd import FILE_PROTECTED, INHIBITED, INVALID_FORMAT, INVALID_SEQUENCE, REJECT, TOO_SHORT, Disk, Passed, command
-from .locate import FORMAT_WRITE, WRITE_DATA
+from .eckd import (
+    FILE_PROTECTED,
+    INHIBITED,
+    INVALID_FORMAT,
+    INVALID_PARAMETER,
+    INVALID_SEQUENCE,
+    REJECT,
+    TOO_SHORT,
+    Disk,
+    Passed,
+    command,
+)
+from .locate import FORMAT_WRITE, WRITE_DATA, WRITE_TRACK, home_address
 from .read import end_of_file, one_operation_less
 from .storage import Check
 from .track import TRACK_BYTES, Block, Track, fits
@@ -21,7 +32,8 @@ def may_write(disk: Disk, operation: int) -> None:
         raise disk.unit_check(REJECT, INHIBITED)
     if permission == NO_WRITES or (operation == FORMAT_WRITE and permission == UPDATES_ONLY):
         raise disk.unit_check(0, FILE_PROTECTED)
-    if not chain.oriented or (chain.operations and chain.operation != operation):
+    announced = (FORMAT_WRITE, WRITE_TRACK) if operation == FORMAT_WRITE else (operation,)
+    if not chain.oriented or (chain.operations and chain.operation not in announced):
         raise disk.reject(INVALID_SEQUENCE)
 
 
@@ -105,3 +117,19 @@ def erase(disk: Disk, channel: Channel, code: int) -> None:
     channel.take_up_to(TRACK_BYTES)
     del disk.here()[disk.chain.record + 1 :]
     written(disk, formatted=True)
+
+
+@command(0x19)
+def write_home_address(disk: Disk, channel: Channel, code: int) -> None:
+    """It cannot be another than it was. Behind it there is nothing but an empty record 0 then."""
+    may_write(disk, FORMAT_WRITE)
+    if disk.chain.mask & 0xC0 != ALL_WRITES:
+        raise disk.unit_check(0, FILE_PROTECTED)
+    if disk.chain.passed > Passed.HOME:
+        raise disk.reject(INVALID_SEQUENCE)
+    address = home_address(disk)
+    if disk.parameters(channel, 5) != address:
+        raise disk.reject(INVALID_PARAMETER)
+    disk.here()[:] = [Block.formatted(address[1:] + b"\0\0\0\x08", b"")]
+    written(disk, formatted=True)
+    disk.chain.passed = Passed.HOME

@@ -87,14 +87,23 @@ static bool transfer_in_channel(struct channel *channel, const uint8_t raw[CSS_C
 /* The CCW that is due, after at most one transfer in channel, which cannot come first. */
 static bool fetch_through_tic(struct channel *channel, enum how how, uint8_t raw[CSS_CCW_SIZE])
 {
-	for (int tics = 0; fetch(channel, raw); tics++) {
-		if ((raw[0] & 0x0f) != CCW_TIC)
-			return true;
-		if (how == FIRST || tics || !transfer_in_channel(channel, raw)) {
-			check(channel, SCH_PROGRAM);
+	uint32_t tic;
+
+	if (!fetch(channel, raw))
+		return false;
+	if ((raw[0] & 0x0f) != CCW_TIC)
+		return true;
+	tic = channel->cpa;
+	if (how != FIRST && transfer_in_channel(channel, raw)) {
+		if (!fetch(channel, raw)) {
+			if (channel->status & SCH_PROGRAM) /* it led to where no storage is: its address is told */
+				channel->cpa = tic;
 			return false;
 		}
+		if ((raw[0] & 0x0f) != CCW_TIC)
+			return true;
 	}
+	check(channel, SCH_PROGRAM);
 	return false;
 }
 

@@ -22,6 +22,7 @@ uint8_t eckd_set_extent(struct eckd *eckd, const uint8_t data[ECKD_EXTENT_SIZE])
 	if (!eckd_track_number(eckd, data + 8, &first) || !eckd_track_number(eckd, data + 12, &last) || first > last)
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	chain->extent_defined = true;
+	chain->found = false;
 	chain->mask = data[0];
 	chain->first = first;
 	chain->last = last;

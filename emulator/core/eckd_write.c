@@ -125,6 +125,7 @@ static void format(struct eckd *eckd, struct channel *channel, uint32_t offset, 
 	uint32_t size = ckd_record_size(count), track = eckd->chain->track;
 
 	put_end(eckd, offset + size);
+	memset(ckd_stage(eckd->image, track, offset, offset + size) + CKD_COUNT_SIZE, 0, size - CKD_COUNT_SIZE);
 	eckd_fill(eckd, channel, offset + CKD_COUNT_SIZE, size - CKD_COUNT_SIZE);
 	memcpy(ckd_stage(eckd->image, track, offset, offset + CKD_COUNT_SIZE), count, CKD_COUNT_SIZE);
 	eckd->chain->record = offset;

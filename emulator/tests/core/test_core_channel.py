@@ -57,7 +57,7 @@ BOTH_FORMATS = [
      "00 20 0000", 2),
     ("TIC to itself", [C(0x03, 1, CC | SLI), C(TIC, at=PROGRAM + 8)], "00 20 0000", 1),
     ("TIC to no doubleword", [C(0x03, 1, CC | SLI), C(TIC, at=PROGRAM + 4)], "00 20 0000", 1),
-    ("TIC out of storage", [C(0x03, 1, CC | SLI), C(TIC, at=NOWHERE)], "00 20 0000", (NOWHERE - PROGRAM) // 8),
+    ("TIC out of storage", [C(0x03, 1, CC | SLI), C(TIC, at=NOWHERE)], "00 20 0000", 1),
     ("TIC inside a data chain", [C(0xE4, 5, CD), C(TIC, at=PROGRAM + 16), C(0, 7)], OK, 2),
     # --- skip
     ("skip all", [C(0xE4, 12, SKIP)], OK, 0),

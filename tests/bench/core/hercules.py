@@ -54,7 +54,9 @@ class Hercules:
         """Settings at which Hercules is fastest: no delay, few timer interruptions, all threads at equal priority."""
         lines = ["CPUSERIAL 000390", "CPUMODEL 9672", f"MAINSIZE {max(16, (size >> 20) + 2)}", "XPNDSIZE 0", "NUMCPU 1"]
         lines += ["ARCHMODE ESA/390", f"MODPATH {MODULES}", "IODELAY 0", "TIMERINT 10000", "PANRATE SLOW"]
-        lines += ["CPUPRIO 0", "DEVPRIO 0", "HERCPRIO 0", f"{storage.DEVICE_NUMBER:04X} 3390 {self.image}"]
+        priority = os.getpriority(os.PRIO_PROCESS, 0)  # ours: Hercules would set its own
+        lines += [f"{thread}PRIO {priority}" for thread in ("CPU", "DEV", "HERC")]
+        lines += [f"{storage.DEVICE_NUMBER:04X} 3390 {self.image}"]
         (self.work / "machine.cnf").write_text("\n".join(lines) + "\n")
         (self.work / "start.rc").write_text(f"loadcore {before}\nrestart\n")
 

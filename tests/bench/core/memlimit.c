@@ -17,7 +17,7 @@
 #include <time.h>
 
 enum { TRACK = 56832, HEADER = 512, BLOCKS = 12, BLOCK = 4096, SWEEP = 1500, CYLINDER = 15, HOT = 101 * CYLINDER,
-       HOT_WRITTEN = 111 * CYLINDER, WRITE_SWEEP = 121 * CYLINDER };
+       HOT_WRITTEN = 111 * CYLINDER, WRITE_SWEEP = 121 * CYLINDER, REPEATS = 5 };
 
 static unsigned char buffer[BLOCKS * BLOCK] __attribute__((aligned(4096)));
 static unsigned char source[BLOCKS * BLOCK] __attribute__((aligned(4096)));
@@ -63,7 +63,8 @@ static void gather(unsigned char *image, int number)
 }
 
 /* Over `tracks` tracks from `first` on, in turn, for as long as asked, but each once at least. */
-static double measure(void (*move)(unsigned char *, int), unsigned char *image, int first, int tracks, double seconds)
+static double measure_once(void (*move)(unsigned char *, int), unsigned char *image, int first, int tracks,
+			   double seconds)
 {
 	double begin = now(), end;
 	long done = 0;
@@ -74,6 +75,19 @@ static double measure(void (*move)(unsigned char *, int), unsigned char *image, 
 		end = now();
 	} while (end - begin < seconds);
 	return (end - begin) / (double)done * 1e6;
+}
+
+/* The fastest of REPEATS (jobs.py). */
+static double measure(void (*move)(unsigned char *, int), unsigned char *image, int first, int tracks, double seconds)
+{
+	double best = 1e9;
+
+	for (int i = 0; i < REPEATS; i++) {
+		double once = measure_once(move, image, first, tracks, seconds / REPEATS);
+
+		best = once < best ? once : best;
+	}
+	return best;
 }
 
 static unsigned char *map(const char *path, int write)
@@ -108,13 +122,13 @@ int main(int count, char **arguments)
 	seconds = atof(arguments[4]);
 	memset(source, 7, sizeof(source));
 	memset(buffer, 8, sizeof(buffer)); /* touch both before the clock runs */
-	printf("{\"read.first\": %.4f, ", measure(scatter, image, CYLINDER, SWEEP, 0));
+	printf("{\"read.first\": %.4f, ", measure_once(scatter, image, CYLINDER, SWEEP, 0));
 	printf("\"copy\": %.4f, ", measure(copy, image, 0, 1, seconds));
 	printf("\"read.hot\": %.4f, ", measure(scatter, image, HOT + head, 1, seconds));
 	printf("\"read.sweep\": %.4f, ", measure(scatter, image, CYLINDER, SWEEP, seconds));
-	measure(gather, scratch, HOT_WRITTEN + head, 1, 0);
+	measure_once(gather, scratch, HOT_WRITTEN + head, 1, 0);
 	printf("\"write.hot\": %.4f, ", measure(gather, scratch, HOT_WRITTEN + head, 1, seconds));
-	measure(gather, scratch, WRITE_SWEEP, SWEEP, 0);
+	measure_once(gather, scratch, WRITE_SWEEP, SWEEP, 0);
 	printf("\"write.sweep\": %.4f}\n", measure(gather, scratch, WRITE_SWEEP, SWEEP, seconds));
 	return 0;
 }

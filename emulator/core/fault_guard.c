@@ -11,9 +11,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define GUARDS 4096
-#define PAGE 4096u
 
 struct guard {
 	_Atomic uintptr_t base;     /* 0: free, 1: being set up */
@@ -24,18 +24,19 @@ struct guard {
 static struct guard guards[GUARDS];
 static atomic_uint guards_used; /* slots that have ever been in use */
 static struct sigaction before;
+static size_t page_size;
 
 /* Replace the page of address: what other pages hold by now must stay. */
 static bool repair(uintptr_t address)
 {
 	for (unsigned i = 0; i < atomic_load(&guards_used); i++) {
-		uintptr_t base = atomic_load(&guards[i].base), page = address & ~(uintptr_t)(PAGE - 1);
+		uintptr_t base = atomic_load(&guards[i].base), page = address & ~(uintptr_t)(page_size - 1);
 		size_t size = atomic_load(&guards[i].size);
 		atomic_bool *lost = atomic_load(&guards[i].lost);
 
 		if (base <= 1 || address < base || address - base >= size)
 			continue;
-		if (mmap((void *)page, PAGE, PROT_READ | PROT_WRITE,
+		if (mmap((void *)page, page_size, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
 			return false;
 		atomic_store(lost, true);
@@ -61,6 +62,7 @@ static void install(void)
 {
 	struct sigaction action, now;
 
+	page_size = (size_t)sysconf(_SC_PAGESIZE);
 	memset(&action, 0, sizeof(action));
 	action.sa_sigaction = on_fault;
 	action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;

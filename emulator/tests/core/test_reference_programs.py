@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from reference.channel import OperandException, TooLong
 from reference.strategies import SUSPEND, Program, programs
@@ -24,6 +24,7 @@ bounded = settings(
     derandomize=True,
     database=None,
     deadline=None,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
     print_blob=False,
     suppress_health_check=list(HealthCheck),
 )

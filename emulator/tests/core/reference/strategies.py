@@ -319,7 +319,13 @@ def varied(draw: st.DrawFn, step: Step) -> list[Step]:
         case 12:
             return splits(step, [draw(st.integers(1, 10))], MIDA)
         case 13:
-            return [step, Step(TIC, target=draw(st.sampled_from((PROTECTED, READABLE, 0x1004, 0x80001000))))]
+            return [
+                step,
+                Step(
+                    TIC,
+                    target=draw(st.sampled_from((PROTECTED, READABLE, END_OF_MAIN, 0x1004, 0x7FFFFFF8, 0x80001000))),
+                ),
+            ]
     return [step]
 
 

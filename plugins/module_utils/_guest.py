@@ -31,7 +31,7 @@ def parse_guest(params: dict[str, Any], accel: str) -> Guest:
     """From a module's parameters. Raises GuestError that lists everything wrong."""
     wrong: list[str] = []
     name = str(params["name"])
-    if not GUEST_NAME.match(name):
+    if not GUEST_NAME.fullmatch(name):
         wrong.append(f"name {name!r}: expected letters, digits, dots, dashes and underscores")
     devices = _parse_devices(params.get("devices") or [], wrong)
     for number in ("memory", "cpus"):

@@ -12,7 +12,8 @@ from ._busid import BadName, BusId, GuestDevno, default_uuid, parse_uuid
 from ._model import Request
 from ._refusals import LIST_REFUSALS, Refusal
 
-GUEST_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+GUEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""For fullmatch: the name goes into a shell script and into paths."""
 
 
 def _refuse(code: str, device: str, found: str) -> Refusal:
@@ -55,7 +56,7 @@ def _parse(item: dict[str, Any]) -> tuple[Request | None, list[Refusal]]:
         except BadName as exc:
             wrong.append(_refuse("bad-devno", str(device), f"devno {exc.found!r}: expected {exc.expected}"))
     guest = str(item.get("guest") or "")
-    if guest and not GUEST_NAME.match(guest):
+    if guest and not GUEST_NAME.fullmatch(guest):
         wrong.append(_refuse("bad-guest", str(device), f"guest {guest!r} is no name for a guest"))
     request = Request(
         device=device,

@@ -84,6 +84,7 @@ def test_a_boot_device_has_its_index():
     [
         ({"name": "../x"}, "name '../x'"),
         ({"name": "-x"}, "name '-x'"),
+        ({"name": "linux01\n"}, r"name 'linux01\n'"),  # its second line would be run by the start script's shell
         ({"devices": [{"uuid": UUID, "devno": "1234"}]}, "'1234': expected a guest device number"),
         ({"devices": [{"uuid": UUID, "devno": "0.0.1234"}]}, "channel subsystem fe only"),
         ({"devices": [{"uuid": "x", "devno": "fe.0.1234"}]}, "'x': expected a UUID"),

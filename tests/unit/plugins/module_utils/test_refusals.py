@@ -162,6 +162,7 @@ CASES = [
     ("bad-devno", None, {**DISK, "devno": "1234"}, "'1234'"),
     ("invisible-devno", None, {**DISK, "devno": "0.0.1234"}, "fe"),
     ("bad-guest", None, {**DISK, "guest": "../etc/x"}, "'../etc/x'"),
+    ("bad-guest", None, {**DISK, "guest": "linux01\n"}, r"'linux01\n'"),
 ]
 
 

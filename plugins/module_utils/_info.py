@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,9 +14,16 @@ from ._busid import BusId, GuestDevno, default_uuid
 from ._ccw import as_dict
 from ._host import Host
 from ._ignore import IGNORE_FILE, parse_ignored
-from ._model import SUBCHANNEL_TYPES, CcwDevice, HostState, JournalEntry, Request, Subchannel
+from ._journal import JOURNAL_FILE
+from ._model import SUBCHANNEL_TYPES, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel
 from ._observe import observe, observe_all
 from ._refusals import check
+
+ONLY_ROOT_SEES = (
+    "Not all of this is visible to an ordinary user: which guest a device was passed to and whether it is in use is "
+    "null where it is not known, and a disk that a process of another user holds open looks free. Run the task as "
+    "root (become: true)"
+)
 
 
 def css_info(host: Host, devices: Sequence[str]) -> dict[str, Any]:
@@ -24,11 +32,15 @@ def css_info(host: Host, devices: Sequence[str]) -> dict[str, Any]:
     subchannels = [sub for sub in observe_all(host) if not wanted or sub.devno in wanted]
     found = {sub.devno: sub for sub in subchannels if sub.devno is not None}
     state = replace(observe(host, wanted), by_device=found)
+    journal_known = not _denied(host, JOURNAL_FILE)
     return {
         "changed": False,
-        "subchannels": [_subchannel(sub, state) for sub in subchannels],
+        "warnings_": [] if host.is_root() else [ONLY_ROOT_SEES],
+        "subchannels": [_subchannel(host, sub, state) for sub in subchannels],
         "passed_through": [
-            _passed(sub, state.journal.get(sub.devno)) for sub in subchannels if sub.devno and sub.mdevs
+            _passed(host, sub, state.journal.get(sub.devno), journal_known)
+            for sub in subchannels
+            if sub.devno and sub.mdevs
         ],
         "ignored": [
             str(first) if first == last else f"{first}-{last}" for first, last in parse_ignored(host.get(IGNORE_FILE))
@@ -36,7 +48,19 @@ def css_info(host: Host, devices: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _subchannel(sub: Subchannel, state: HostState) -> dict[str, Any]:
+def _denied(host: Host, path: str) -> bool:
+    """Whether this user may not open the file."""
+    return host.try_open(path) in (errno.EACCES, errno.EPERM)
+
+
+def _in_use(host: Host, mdev: Mdev) -> bool | None:
+    """None when this user cannot tell: the permission is looked at before whether the group is busy."""
+    if not mdev.in_use and mdev.group and _denied(host, f"/dev/vfio/{mdev.group}"):
+        return None
+    return mdev.in_use
+
+
+def _subchannel(host: Host, sub: Subchannel, state: HostState) -> dict[str, Any]:
     refusals = _refusals(sub, state)
     return {
         "subchannel": str(sub.busid),
@@ -48,7 +72,7 @@ def _subchannel(sub: Subchannel, state: HostState) -> dict[str, Any]:
         "pam": sub.pam,
         "pom": sub.pom,
         "ccw": _ccw(sub.device) if sub.device else {},
-        "mdevs": [{"uuid": mdev.uuid, "in_use": mdev.in_use, "group": mdev.group} for mdev in sub.mdevs],
+        "mdevs": [{"uuid": mdev.uuid, "in_use": _in_use(host, mdev), "group": mdev.group} for mdev in sub.mdevs],
         "passable": sub.device is not None and not refusals,
         "refusals": refusals,
     }
@@ -79,15 +103,16 @@ def _ccw(device: CcwDevice) -> dict[str, Any]:
     }
 
 
-def _passed(sub: Subchannel, entry: JournalEntry | None) -> dict[str, Any]:
+def _passed(host: Host, sub: Subchannel, entry: JournalEntry | None, journal_known: bool) -> dict[str, Any]:
     mdev = sub.mdevs[0]
+    absent = "" if journal_known else None
     devno = GuestDevno.parse(entry.devno) if entry and entry.devno else None
     return {
         "device": str(sub.devno),
         "subchannel": str(sub.busid),
         "uuid": mdev.uuid,
-        "guest": entry.guest if entry else "",
-        "devno": str(devno) if devno else "",
-        "guest_device": str(devno.guest_busid) if devno else "",
-        "in_use": mdev.in_use,
+        "guest": entry.guest if entry else absent,
+        "devno": str(devno) if devno else absent,
+        "guest_device": str(devno.guest_busid) if devno else absent,
+        "in_use": _in_use(host, mdev),
     }

@@ -12,6 +12,8 @@ short_description: What is on the channel subsystem of a host or guest
 description:
   - Lists the subchannels with their devices, drivers, channel paths and mediated devices, who uses a disk, and why
     a device cannot be passed through.
+  - Run it as root (C(become)). Another user cannot see whether a guest has a device open, nor the host's journal, nor
+    the files that other users' processes have open. What is not known is V(null) then, and a warning says so.
 author:
   - The zkvm.vfio_ccw maintainers (@zkvm)
 extends_documentation_fragment:
@@ -89,7 +91,7 @@ subchannels:
         block_devices: []
         users: [mounted at /srv/data]
     mdevs:
-      description: Mediated devices on the subchannel.
+      description: Mediated devices on the subchannel. C(in_use) is V(null) when this user cannot tell.
       type: list
       elements: dict
       sample: [{uuid: 6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920, in_use: true, group: "0"}]
@@ -101,7 +103,10 @@ subchannels:
       type: list
       elements: dict
 passed_through:
-  description: Devices that were passed through, as the host's journal and its mediated devices say.
+  description:
+    - Devices that were passed through, as the host's journal and its mediated devices say.
+    - C(guest), C(devno) and C(guest_device) are empty when the journal does not name them, V(null) when this user may
+      not read it. C(in_use) is V(null) when this user cannot tell.
   returned: success
   type: list
   elements: dict

@@ -31,6 +31,8 @@ class FakeHost(Host):
         self.writes: list[tuple[str, str]] = []
         self.saves: list[str] = []
         self.permitted = True
+        self.denied: tuple[str, ...] = ()
+        """What paths begin with that this user may not read."""
 
     def is_root(self) -> bool:
         return self.permitted
@@ -53,7 +55,14 @@ class FakeHost(Host):
             raise HostError("save", path, errno.EROFS)
         super().save(path, text, mode)
 
+    def read(self, path: str) -> str:
+        if path.startswith(self.denied):
+            raise HostError("read", path, errno.EACCES)
+        return super().read(path)
+
     def try_open(self, path: str) -> int:
+        if path.startswith(self.denied):
+            return errno.EACCES
         if path in self.kernel.busy:
             return errno.EBUSY
         return super().try_open(path)

@@ -56,6 +56,30 @@ def test_an_ordinary_user_learns_what_root_could_do(kernel):
     assert by_device(css_info(host, []))["0.0.7e52"]["passable"]
 
 
+def test_an_ordinary_user_is_not_told_as_a_fact_what_only_root_can_see(kernel):
+    item = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "devno": "fe.0.1234"}
+    converge(kernel.host(), [item], check_mode=False)
+    kernel.busy.add("/dev/vfio/0")
+    host = kernel.host()
+    host.permitted = False
+    host.denied = ("/dev/vfio/", "/var/lib/vfio_ccw/")
+    result = css_info(host, [])
+    row = by_device(result)["0.0.7e52"]
+    assert row["mdevs"] == [{"uuid": UUID, "in_use": None, "group": "0"}]
+    assert result["passed_through"] == [
+        {
+            "device": "0.0.7e52",
+            "subchannel": "0.0.16ca",
+            "uuid": UUID,
+            "guest": None,
+            "devno": None,
+            "guest_device": None,
+            "in_use": None,
+        }
+    ]
+    assert len(result["warnings_"]) == 1 and "become" in result["warnings_"][0]
+
+
 def test_what_the_kernel_ignores(kernel):
     kernel.put("proc/cio_ignore", "0.0.9000\n0.0.a000-0.0.afff\n")
     assert css_info(kernel.host(), [])["ignored"] == ["0.0.9000", "0.0.a000-0.0.afff"]

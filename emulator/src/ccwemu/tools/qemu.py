@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""qemu-system-s390x: checks its command line as QEMU 7.2 does, then runs a quick guest in this process."""
+"""qemu-system-s390x: checks its command line as QEMU 7.2 does, then runs a quick guest in this process.
+
+With CCWEMU_QEMU=real in the environment the machine's own qemu-system-s390x takes its place, with the library
+preloaded that gives it the emulated host's /dev/vfio.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,11 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ccwemu.guest.plan import Plan, plan
 from ccwemu.guest.qemuopts import PROGRAM, QemuError
+from ccwemu.tools import real_program
 
 if TYPE_CHECKING:
     from ccwemu.guest.qmp import Monitor
@@ -179,11 +184,31 @@ def _execute(made: Plan, background: Background) -> None:
             monitor.close()
 
 
+def preload_library() -> str:
+    """Where libccwemu-vfio.so is: beside the compiled core, wherever that was built or installed."""
+    import ccwemu._core
+
+    return os.path.join(os.path.dirname(os.path.realpath(ccwemu._core.__file__)), "libccwemu-vfio.so")
+
+
+def run_real(argv: list[str]) -> NoReturn:
+    """Become the real program. Raises QemuError."""
+    program, library = real_program(PROGRAM), preload_library()
+    if program is None:
+        raise QemuError("the real program is not installed; run: apt-get install qemu-system-misc")
+    if not os.path.exists(library):
+        raise QemuError(f"{library} is missing; build the emulator again (make setup)")
+    preload = ":".join(filter(None, (os.environ.get("LD_PRELOAD"), library)))
+    os.execve(program, [PROGRAM, *argv], {**os.environ, "LD_PRELOAD": preload})
+
+
 def main(argv: list[str]) -> int:
     """qemu-system-s390x."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     background = Background()
     try:
+        if os.environ.get("CCWEMU_QEMU") == "real":
+            run_real(argv)
         made = plan(argv)
         for warning in made.line.warnings:
             _say(warning)

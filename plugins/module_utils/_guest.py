@@ -112,8 +112,8 @@ def is_running(host: Host, guest: Guest) -> bool:
 class Shutdown:
     """How a guest is ended: ``how`` is powerdown (its system shuts down) or terminate (as pulling its plug)."""
 
-    how: str = "terminate"
-    timeout: float = 60.0
+    how: str = "powerdown"
+    timeout: float = 180.0
     """Seconds."""
 
 
@@ -221,6 +221,10 @@ def _start(host: Host, guest: Guest) -> None:
 def _stop(host: Host, guest: Guest, pid: int, shutdown: Shutdown) -> None:
     if shutdown.how == "powerdown":
         told = "being told to shut down"
+        next_step = (
+            "Log in and see what keeps it, or wait longer (timeout); a guest that is still starting, or that has no "
+            "system, does not listen. shutdown: terminate ends it at once, as pulling its plug"
+        )
         try:
             execute(host, guest.monitor, "system_powerdown")
         except QmpError as exc:
@@ -228,13 +232,13 @@ def _stop(host: Host, guest: Guest, pid: int, shutdown: Shutdown) -> None:
                 f"guest {guest.name} was not shut down: {exc}. It still runs; shutdown: terminate ends it at once."
             ) from exc
     else:
-        told = "SIGTERM"
+        told, next_step = "SIGTERM", "End it by hand if it hangs"
         host.kill(pid, signal.SIGTERM)
     # QEMU removes its pid file before it lets go of its devices: the process tells
     if not host.wait_for(lambda: not argv_of(host, pid, guest.pid_file), shutdown.timeout):
         raise GuestError(
-            f"guest {guest.name}: QEMU (process {pid}) still runs {shutdown.timeout:g} s after {told}. Look at "
-            f"{guest.console}; end it by hand if it hangs."
+            f"guest {guest.name}: QEMU (process {pid}) still runs {shutdown.timeout:g} s after {told}. Its "
+            f"console is in {guest.console}. {next_step}."
         )
     try:
         host.unlink(guest.pid_file)  # QEMU does it itself, unless it was killed

@@ -78,15 +78,17 @@ options:
   shutdown:
     description:
       - How a guest is ended.
-      - V(terminate) sends SIGTERM to QEMU, as pulling the guest's plug. Set its disks offline before.
-      - V(powerdown) tells the guest to shut its system down, and waits for it.
+      - V(powerdown) tells the guest to shut its system down, and waits for it. A guest that does not do it in time (see
+        O(timeout)) runs on, and the module fails.
+      - V(terminate) sends SIGTERM to QEMU, as pulling the guest's plug. What its system has not written yet is lost, on
+        its own disks as well.
     type: str
-    choices: [terminate, powerdown]
-    default: terminate
+    choices: [powerdown, terminate]
+    default: powerdown
   timeout:
     description: Seconds to wait for QEMU to end.
     type: int
-    default: 60
+    default: 180
 seealso:
   - module: zkvm.vfio_ccw.passthrough
 """
@@ -198,8 +200,8 @@ def main() -> None:
             "accel": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
             "binary": {"type": "str", "default": "qemu-system-s390x"},
             "extra_args": {"type": "list", "elements": "str", "default": []},
-            "shutdown": {"type": "str", "choices": ["terminate", "powerdown"], "default": "terminate"},
-            "timeout": {"type": "int", "default": 60},
+            "shutdown": {"type": "str", "choices": ["powerdown", "terminate"], "default": "powerdown"},
+            "timeout": {"type": "int", "default": 180},
         },
         supports_check_mode=True,
     )

@@ -8,8 +8,10 @@ import shlex
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
@@ -26,6 +28,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (
     start_script,
 )
 
+COLLECTION = Path(__file__).resolve().parents[4]
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 OTHER = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb921"
 DEVICE = PassedDevice(UUID, GuestDevno.parse("fe.0.1234"))
@@ -203,6 +206,31 @@ def test_a_guest_that_cannot_be_told_to_shut_down_is_not_killed(ready):
     with pytest.raises(GuestError, match="no such luck"):
         go(ready, "stopped", how="powerdown")
     assert ready.killed == []
+
+
+def test_a_guest_that_does_not_shut_down_in_time_runs_on_and_it_is_said_what_to_do(ready):
+    go(ready, "started")
+    ready.end_process = lambda pid: None
+    Monitor(ready, b'{"return": {}}')
+    with pytest.raises(GuestError) as error:
+        go(ready, "absent", how="powerdown")
+    for said in ("still runs 1 s after being told to shut down", "timeout", "shutdown: terminate", "linux01.console"):
+        assert said in str(error.value)
+    assert ready.killed == []
+    assert (ready.root / SCRIPT.lstrip("/")).exists()
+
+
+def test_a_guests_plug_is_pulled_by_request_only():
+    from ansible_collections.zkvm.vfio_ccw.plugins.modules import qemu_guest
+
+    assert Shutdown().how == "powerdown"
+    assert yaml.safe_load(qemu_guest.DOCUMENTATION)["options"]["shutdown"]["default"] == "powerdown"
+    role = COLLECTION / "roles/qemu_guest"
+    assert yaml.safe_load((role / "defaults/main.yml").read_text())["qemu_guest_shutdown"] == "powerdown"
+    specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    assert specs["qemu_guest_shutdown"]["default"] == "powerdown"
+    for playbook in (COLLECTION / "playbooks").glob("*.yml"):
+        assert "terminate" not in playbook.read_text()
 
 
 def missing(kernel):

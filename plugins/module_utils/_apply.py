@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import errno
+from typing import Sequence
 
 from ._host import Host, HostError
+from ._model import IO_SUBCHANNEL, Request
+from ._observe import CCW_DEVICES, CSS_DEVICES
 from ._plan import Plan
 from ._steps import KINDS, Step
 
@@ -15,14 +18,27 @@ READ_BACK_TIMEOUT = 5.0
 
 
 class StepFailed(Exception):
-    """A step did not do what it should. ``done`` are the steps that stay done, ``undone`` those that were undone."""
+    """A step did not do what it should.
 
-    def __init__(self, step: Step, cause: Exception, done: list[Step], undone: list[Step], stuck: list[str]) -> None:
+    ``done`` are the steps that stay done, ``undone`` those that were undone, ``stuck`` says what could not be undone.
+    ``missing``: a device that the host has again is left to it; these are the steps that are still to be done for it.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        cause: Exception,
+        done: list[Step],
+        undone: list[Step],
+        stuck: list[str],
+        missing: Sequence[Step] = (),
+    ) -> None:
         self.step = step
         self.cause = cause
         self.done = done
         self.undone = undone
         self.stuck = stuck
+        self.missing = list(missing)
         number = cause.errno if isinstance(cause, HostError) else 0
         hint = "Run the task as root (become: true)" if number in (errno.EACCES, errno.EROFS) else KINDS[step.kind].hint
         name = f"{step.device}: " if step.device else ""
@@ -33,7 +49,13 @@ class StepFailed(Exception):
             parts.append(
                 "Could not be undone: " + "; ".join(stuck) + ". Look at the device with lscss before you go on."
             )
-        others = sorted({str(one.device) for one in done if one.device})
+        if missing:
+            parts.append(
+                "The host has the device again and keeps it. Still to be done: "
+                + "; ".join(one.text for one in missing)
+                + ". Run this again for that."
+            )
+        others = sorted({str(one.device) for one in done if one.device and one.device != step.device})
         if others:
             parts.append(f"Completed before and kept: {', '.join(others)}.")
         super().__init__(" ".join(parts))
@@ -56,31 +78,43 @@ def apply(host: Host, plan: Plan) -> list[Step]:
         except HostError as exc:
             raise StepFailed(step, exc, done, [], []) from exc
         done.append(step)
-    for _request, planned in plan.devices:
-        done += _apply_device(host, list(planned), done)
+    for request, planned in plan.devices:
+        done += _apply_device(host, request, list(planned), done)
     return done
 
 
-def _apply_device(host: Host, planned: list[Step], earlier: list[Step]) -> list[Step]:
+def _apply_device(host: Host, request: Request, planned: list[Step], earlier: list[Step]) -> list[Step]:
     tried: list[Step] = []
     for step in planned:
         tried.append(step)
         try:
             run_step(host, step)
         except Exception as exc:  # whatever it is: nothing stays half done
+            if not request.present and _is_back(host, request, tried):
+                raise StepFailed(step, exc, earlier + tried[:-1], [], [], planned[len(tried) - 1 :]) from exc
             undone, stuck = undo(host, tried)
             raise StepFailed(step, exc, earlier, undone, stuck) from exc
     return tried
 
 
+def _is_back(host: Host, request: Request, tried: list[Step]) -> bool:
+    """Whether the host has the device again: from then on anybody (LVM, fstab, udev) may use it."""
+    return host.exists(f"{CCW_DEVICES}/{request.device}") or any(
+        step.kind == "bind-subchannel"
+        and step.value == IO_SUBCHANNEL
+        and host.link_name(f"{CSS_DEVICES}/{step.subject}/driver") == IO_SUBCHANNEL
+        for step in tried
+    )
+
+
 def undo(host: Host, tried: list[Step]) -> tuple[list[Step], list[str]]:
     """Run the inverses, last first, each only where it does not hold already.
 
-    The step that failed is among them: it may have had its effect. An inverse that fails does not end it: the rest is
-    still brought back as far as it goes.
+    The step that failed is among them: it may have had its effect. An inverse that fails ends it: each relies on the
+    one before (unbinding on being offline), and the journal, which is written first, has to outlast a device that is
+    stuck.
     """
     undone: list[Step] = []
-    stuck: list[str] = []
     for step in reversed(tried):
         inverse = step.inverse
         if inverse is None:
@@ -91,5 +125,5 @@ def undo(host: Host, tried: list[Step]) -> tuple[list[Step], list[str]]:
             run_step(host, inverse)
             undone.append(step)
         except Exception as exc:
-            stuck.append(f"{step.text} ({exc})")
-    return undone, stuck
+            return undone, [f"{step.text} ({exc})"]
+    return undone, []

@@ -84,6 +84,14 @@ def write(host: Host, step: Step) -> None:
     host.write(step.path, step.written)
 
 
+def _unbind(host: Host, step: Step) -> None:
+    """The kernel unbinds a disk that is in use as readily as any other: only an offline one may go."""
+    if step.device is not None and host.get(f"{CCW_DEVICES}/{step.device}/online") == "1":
+        text = f"device {step.device} is online (again): somebody may use it"
+        raise HostError("write", step.path, errno.EBUSY, step.written, text)
+    write(host, step)
+
+
 def _bind_and_recognise(host: Host, step: Step) -> None:
     write(host, step)
     if step.value != IO_SUBCHANNEL or _css_driver(host, step) != IO_SUBCHANNEL:
@@ -222,7 +230,7 @@ KINDS: dict[str, Kind] = {
         path=lambda step: f"/sys/bus/ccw/drivers/{step.value}/unbind",
         written=_subject,
         text=lambda step: f"unbind device {step.subject} from {step.value}",
-        run=write,
+        run=_unbind,
         holds=lambda host, step: _ccw_driver(host, step) == "",
         hint=DMESG,
     ),
@@ -238,7 +246,7 @@ KINDS: dict[str, Kind] = {
         path=lambda step: f"/sys/bus/css/drivers/{step.value}/unbind",
         written=_subject,
         text=lambda step: f"unbind subchannel {step.subject} from {step.value}",
-        run=write,
+        run=_unbind,
         holds=lambda host, step: _css_driver(host, step) == "",
         hint=DMESG,
     ),

@@ -138,6 +138,8 @@ def test_program(host: Host, scenario: str) -> None:
 
 def test_what_was_written_is_in_the_image(host: Host) -> None:
     run(host, "several")
+    with host.changed:  # the host lets go of an image a moment after the program has ended
+        assert host.changed.wait_for(lambda: not host.handles, timeout=10)
     for number in range(3):
         image = Image.open(host.root / f"{number}.ckd")
         assert image.read_track(0, 1)[1].data == bytes([number + 1]) * 4096

@@ -15,6 +15,8 @@ from ._plan import Plan
 from ._steps import KINDS, Step
 
 READ_BACK_TIMEOUT = 5.0
+AGAIN_TIMEOUT = 30.0
+"""Seconds in which a write is tried again for which the kernel is not free (EAGAIN)."""
 
 
 class StepFailed(Exception):
@@ -62,11 +64,31 @@ class StepFailed(Exception):
 
 
 def run_step(host: Host, step: Step) -> None:
-    """Run one step and read it back. Raises HostError, JournalError."""
+    """Run one step unless it holds already, and read it back. Raises HostError, JournalError.
+
+    Others work on a device too: where udev was first (a rule of chzdev sets a disk online, one of mdevctl creates a
+    mediated device), the kernel answers with an error, and what is wanted is there or about to be.
+    """
     kind = KINDS[step.kind]
-    kind.run(host, step)
-    if not host.wait_for(lambda: kind.holds(host, step), READ_BACK_TIMEOUT):
-        raise HostError("read back", step.path, 0, text=f"the write of {step.written!r} was accepted but had no effect")
+    if kind.holds(host, step):
+        return
+    errors: list[HostError] = []
+
+    def run() -> bool:
+        errors.clear()
+        try:
+            kind.run(host, step)
+        except HostError as exc:
+            errors.append(exc)
+            return exc.errno != errno.EAGAIN or kind.holds(host, step)
+        return True
+
+    host.wait_for(run, AGAIN_TIMEOUT)
+    if host.wait_for(lambda: kind.holds(host, step), READ_BACK_TIMEOUT):
+        return
+    if errors:
+        raise errors[0]
+    raise HostError("read back", step.path, 0, text=f"the write of {step.written!r} was accepted but had no effect")
 
 
 def apply(host: Host, plan: Plan) -> list[Step]:

@@ -119,6 +119,11 @@ _ccw_driver = _driver_of(CCW_DEVICES)
 _css_driver = _driver_of(CSS_DEVICES)
 
 
+def _bound(host: Host, step: Step) -> bool:
+    recognised = step.value != IO_SUBCHANNEL or host.exists(f"{CCW_DEVICES}/{step.device}/online")
+    return recognised and _css_driver(host, step) == step.value
+
+
 def _override(host: Host, step: Step) -> str:
     text = host.get(f"{CSS_DEVICES}/{step.subject}/driver_override")
     return "" if text == NO_OVERRIDE else text
@@ -255,7 +260,7 @@ KINDS: dict[str, Kind] = {
         written=_subject,
         text=lambda step: f"bind subchannel {step.subject} to {step.value}",
         run=_bind_and_recognise,
-        holds=lambda host, step: _css_driver(host, step) == step.value,
+        holds=_bound,
         hint=f"The driver refuses QDIO subchannels, and those for which driver_override names another driver; {DMESG}",
     ),
     "override": Kind(

@@ -131,7 +131,7 @@ def test_check_mode_on_a_host_without_the_modules_shows_them_too(kernel):
     assert kernel.commands == [["modprobe", name] for name in loads]
 
 
-FAULTS = [(errno.EIO, "before"), (errno.EIO, "after"), (0, "ignored")]
+FAULTS = [(errno.EIO, "before"), (0, "ignored")]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -161,6 +161,46 @@ def test_giving_back_that_fails_at_any_step_leaves_the_device_with_the_guest(ker
     assert failure.value.stuck == []
     assert snapshot(kernel) == before
     assert journal(kernel) == noted
+
+
+@pytest.mark.parametrize("at", range(1, len(WIKI_WRITES) + 1))
+def test_an_error_whose_effect_is_there_is_none(kernel, at):
+    kernel.faults = {at: (errno.EIO, "after")}
+    assert converge(kernel.host(), [WANTED], check_mode=False).changed
+    kernel.faults = {at: (errno.EIO, "after")}
+    converge(kernel.host(), [BACK], check_mode=False)
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
+
+
+def test_a_disk_that_udev_sets_online_first_is_given_back(kernel):
+    """A rule of chzdev does so the moment the device is recognised."""
+    converge(kernel.host(), [WANTED], check_mode=False)
+    recognise = kernel._recognise
+
+    def recognise_and_online(sch):
+        recognise(sch)
+        kernel._online("0.0.7e52", "1")
+
+    kernel._recognise = recognise_and_online
+    host = kernel.host()
+    converge(host, [BACK], check_mode=False)
+    assert host.writes == BACK_WRITES[:-1]
+    assert journal(kernel) == {}
+
+
+@pytest.mark.parametrize("udev", [True, False])
+def test_a_disk_that_is_just_being_set_online_is_tried_again(kernel, udev):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    online = kernel._online
+    answers = [errno.EAGAIN, errno.EINVAL if udev else 0]
+
+    def busy(name, value):
+        answer = answers.pop(0)
+        return answer if answer == errno.EAGAIN else online(name, value) or answer
+
+    kernel._online = busy
+    converge(kernel.host(), [BACK], check_mode=False)
+    assert (answers, kernel.get("/sys/bus/ccw/devices/0.0.7e52/online")) == ([], "1\n")
 
 
 def test_even_an_error_that_nobody_thought_of_leaves_nothing_half_done(kernel):

@@ -151,7 +151,7 @@ static int open_image(struct mdev *mdev, const char *uuid, const struct host_dev
 
 	if (ckd_image_open(&mdev->image, description->image, !description->read_only, &problem))
 		return 0;
-	fprintf(stderr, "ccwemu-vfio: mediated device %s: the disk image %s (at byte %llu); see ccwemu disk info\n", uuid,
+	fprintf(stderr, "ccwemu-vfio: mediated device %s: its disk image: %s (at byte %llu); see ccwemu disk info\n", uuid,
 		problem.text, (unsigned long long)problem.offset);
 	return ENODEV;
 }

@@ -151,7 +151,7 @@ def test_damaged_image(host: Host) -> None:
         file.write(b"????")
     done = run(host, "bad_image")
     assert done.returncode == 0, done.stderr
-    assert f"mediated device {UUIDS[0]}: the disk image" in done.stderr
+    assert f"mediated device {UUIDS[0]}: its disk image: not a CKD disk image" in done.stderr
     assert "see ccwemu disk info" in done.stderr
 
 

@@ -30,11 +30,15 @@ MDEVCTL_DIRECTORY = "/etc/mdevctl.d"
 UDEV_RULES = "/etc/udev/rules.d"
 TOOLS = ("driverctl", "mdevctl")
 
+REIPL_TYPE, DUMP_TYPE = "/sys/firmware/reipl/reipl_type", "/sys/firmware/dump/dump_type"
 SPECIAL_FILES = (
-    ("/sys/firmware/ipl/device", "the host was started (IPL) from it"),
-    ("/sys/firmware/reipl/ccw/device", "the host is to be started (re-IPL) from it"),
-    ("/sys/firmware/dump/ccw/device", "it is the host's dump device"),
+    ("/sys/firmware/ipl/device", "", "", "the host was started (IPL) from it"),
+    ("/sys/firmware/reipl/ccw/device", REIPL_TYPE, "ccw", "the host is to be started (re-IPL) from it"),
+    ("/sys/firmware/reipl/eckd/device", REIPL_TYPE, "eckd", "the host is to be started (re-IPL) from it"),
+    ("/sys/firmware/dump/ccw/device", DUMP_TYPE, "ccw", "it is the host's dump device"),
+    ("/sys/firmware/dump/eckd/device", DUMP_TYPE, "eckd", "it is the host's dump device"),
 )
+"""A device, the file that names the active type of the setting, the type at which the device counts, and why."""
 
 
 def bus_id_or_none(text: str) -> BusId | None:
@@ -205,7 +209,10 @@ def _zdev_rules(host: Host, wanted: list[BusId]) -> dict[BusId, str]:
 
 def _special(host: Host) -> dict[BusId, str]:
     special: dict[BusId, str] = {}
-    for path, why in SPECIAL_FILES:
+    for path, setting, kind, why in SPECIAL_FILES:
+        # a setting keeps its device while another type is active; without the file that says so it counts
+        if host.get(setting, kind) not in ("", kind):
+            continue
         busid = bus_id_or_none(host.get(path))
         if busid is not None:
             special.setdefault(busid, why)

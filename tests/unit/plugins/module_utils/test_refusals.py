@@ -109,6 +109,21 @@ def ignored(kernel):
     kernel.put("proc/cio_ignore", "0.0.8fff-0.0.9001\n0.0.a123\n")
 
 
+def firmware(**active):
+    """Every boot and dump setting of the kernel names the disk; only the active types mean it."""
+
+    def prepare(kernel):
+        for setting, kind in active.items():
+            kernel.put(f"sys/firmware/{setting}/{setting}_type", f"{kind}\n")
+            for ccw in ("ccw", "eckd"):
+                if ccw == kind or kind not in ("ccw", "eckd"):
+                    kernel.put(f"sys/firmware/{setting}/{ccw}/device", "0.0.7e52\n")
+                else:
+                    kernel.put(f"sys/firmware/{setting}/{ccw}/device", "0.0.ffff\n")
+
+    return prepare
+
+
 def no_channels(kernel):
     kernel._rmtree(kernel.root / "sys/bus/css/devices")
 
@@ -144,6 +159,10 @@ CASES = [
     ("unavailable", attribute("availability", "no path"), DISK, "no path"),
     ("boot-device", lambda k: k.put("sys/firmware/ipl/device", "0.0.7e52\n"), DISK, "IPL"),
     ("boot-device", lambda k: k.put("sys/firmware/dump/ccw/device", "0.0.7e52\n"), DISK, "dump"),
+    ("boot-device", firmware(reipl="ccw", dump="none"), DISK, "re-IPL"),
+    ("boot-device", firmware(reipl="eckd", dump="none"), DISK, "re-IPL"),
+    ("boot-device", firmware(reipl="fcp", dump="ccw"), DISK, "dump"),
+    ("boot-device", firmware(reipl="fcp", dump="eckd"), DISK, "dump"),
     ("no-tools", without_mdevctl, {**DISK, "persistent": True}, "lacks mdevctl"),
     ("no-override", without_override, {**DISK, "persistent": True}, "5.3"),
     ("online-at-boot", zdev, {**DISK, "persistent": True}, "chzdev -d -p 0.0.7e52"),
@@ -227,6 +246,11 @@ def test_all_devices_are_judged_before_the_first_write_and_all_refusals_listed(k
 def test_a_refusal_that_may_be_overruled_is(kernel, prepare, refusal):
     prepare(kernel)
     assert converge(kernel.host(), [{**DISK, "force": [refusal]}], check_mode=False).changed
+
+
+def test_a_boot_setting_that_is_not_the_active_one_guards_nothing(kernel):
+    firmware(reipl="nss", dump="none")(kernel)
+    assert converge(kernel.host(), [DISK], check_mode=True).changed
 
 
 def test_force_never_takes_a_disk_in_use(kernel):

@@ -72,6 +72,11 @@ def _verify(host: Host, requests: list[Request]) -> None:
     state = observe(host, [request.device for request in requests])
     for request in requests:
         case = Case(request, state)
+        if case.subchannel is None:
+            raise NotAsWanted(
+                f"{request.device}: every step succeeded, but no subchannel of this host has the device any more. Look "
+                "for it with lscss and in dmesg: it went away, or its paths did."
+            )
         if not case.done:
             raise NotAsWanted(
                 f"{request.device}: every step succeeded, but the host changed meanwhile: {describe(case)}. Somebody "

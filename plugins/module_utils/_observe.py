@@ -14,7 +14,7 @@ from ._host import Host
 from ._ignore import IGNORE_FILE, is_ignored, parse_ignored
 from ._journal import read_journal
 from ._kernel import observe_kernel
-from ._model import MDEV_TYPE, BlockDevice, CcwDevice, HostState, Mdev, Subchannel
+from ._model import MDEV_TYPE, VFIO_CCW, BlockDevice, CcwDevice, HostState, JournalEntry, Mdev, Subchannel
 from ._users import Uses, observe_uses, users_of
 
 CSS_DEVICES = "/sys/bus/css/devices"
@@ -52,7 +52,9 @@ def observe(host: Host, devices: Iterable[BusId]) -> HostState:
     """What is known of these devices. Raises HostError, JournalError."""
     wanted = list(devices)
     mdevs = observe_mdevs(host)
+    journal = read_journal(host)
     found = _find(host, wanted)
+    found.update(_find_noted(host, [journal[one] for one in wanted if one not in found and one in journal], mdevs))
     uses = observe_uses(host)
     subchannels = {device: observe_subchannel(host, busid, mdevs, uses) for device, busid in found.items()}
     ignored = parse_ignored(host.get(IGNORE_FILE))
@@ -63,7 +65,7 @@ def observe(host: Host, devices: Iterable[BusId]) -> HostState:
         mdevs=mdevs,
         ignored=tuple(device for device in wanted if is_ignored(ignored, device)),
         special=_special(host),
-        journal=read_journal(host),
+        journal=journal,
         vfio_ccw_registered=host.exists(VFIO_CCW_DRIVER),
         modules_to_load=tuple(kernel.to_load),
         kernel_lacks=kernel.lack(),
@@ -94,6 +96,23 @@ def _find(host: Host, wanted: list[BusId]) -> dict[BusId, BusId]:
         busid = bus_id_or_none(name)
         if number in rest and number is not None and busid is not None:
             found[number] = busid
+    return found
+
+
+def _find_noted(host: Host, entries: list[JournalEntry], mdevs: dict[str, Mdev]) -> dict[BusId, BusId]:
+    """Devices passed on by a kernel before 5.10, where no attribute dev_busid says whose a subchannel is.
+
+    The journal says it, and is believed for a subchannel on which nothing speaks against it: no CCW device, no mediated
+    device of another.
+    """
+    found: dict[BusId, BusId] = {}
+    for entry in entries:
+        path = f"{CSS_DEVICES}/{entry.subchannel}"
+        if not host.exists(path) or host.exists(f"{path}/dev_busid"):
+            continue
+        carried = [mdev.uuid for mdev in mdevs.values() if mdev.subchannel == entry.subchannel]
+        if host.link_name(f"{path}/driver") in ("", VFIO_CCW) and carried in ([], [entry.uuid]):
+            found[entry.device] = entry.subchannel
     return found
 
 

@@ -190,6 +190,11 @@ class FakeKernel:
         for node in (disk, f"{disk}1"):
             self.put(f"dev/{node}", "")
 
+    def make_old(self) -> None:
+        """A kernel before 5.10: a subchannel does not say whose it is."""
+        for path in (self.root / "sys/devices/css0").glob("*/dev_busid"):
+            path.unlink()
+
     # --- answering writes
 
     def store(self, path: str, value: str, number: int) -> int:

@@ -12,6 +12,7 @@ import os
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 WANTED = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "devno": "fe.0.1234"}
@@ -308,3 +309,35 @@ def test_a_subchannel_that_somebody_left_without_a_driver_comes_back(kernel):
     host.write("/sys/bus/css/drivers/io_subchannel/unbind", "0.0.16cc")
     converge(host, [{"device": "0.0.7e54", "state": "absent"}], check_mode=False)
     assert (kernel.root / "sys/bus/ccw/devices/0.0.7e54").exists()
+
+
+def test_a_kernel_without_dev_busid_finds_the_device_by_the_journal(kernel):
+    kernel.make_old()
+    before = snapshot(kernel)
+    converge(kernel.host(), [WANTED], check_mode=False)
+    host = kernel.host()
+    assert not converge(host, [WANTED], check_mode=False).changed
+    assert host.writes == []
+    converge(kernel.host(), [BACK], check_mode=False)
+    assert snapshot(kernel) == before
+
+
+def test_without_dev_busid_an_unbound_subchannel_comes_back_too(kernel):
+    kernel.make_old()
+    converge(kernel.host(), [WANTED], check_mode=False)
+    host = kernel.host()
+    host.write(f"/sys/bus/mdev/devices/{UUID}/remove", "1")
+    host.write("/sys/bus/css/drivers/vfio_ccw/unbind", "0.0.16ca")
+    converge(host, [BACK], check_mode=False)
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
+
+
+def test_the_journal_is_not_believed_for_a_subchannel_that_carries_anothers_device(kernel):
+    """Subchannel numbers change at a restart of the host."""
+    kernel.make_old()
+    converge(kernel.host(), [WANTED], check_mode=False)
+    host = kernel.host()
+    host.write(f"/sys/bus/mdev/devices/{UUID}/remove", "1")
+    host.write("/sys/bus/css/devices/0.0.16ca/mdev_supported_types/vfio_ccw-io/create", UUID[:-1] + "1")
+    with pytest.raises(Refused, match="not-found"):
+        converge(host, [BACK], check_mode=False)

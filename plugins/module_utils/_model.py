@@ -100,6 +100,8 @@ class Subchannel:
     """The driver that driverctl gives the subchannel at boot."""
     kept_mdevs: tuple[str, ...] = ()
     """UUIDs that mdevctl starts at boot."""
+    manual_mdevs: tuple[str, ...] = ()
+    """UUIDs that mdevctl knows and starts by hand only."""
 
 
 @dataclass(frozen=True)

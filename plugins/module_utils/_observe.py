@@ -143,6 +143,7 @@ def observe_subchannel(host: Host, busid: BusId, mdevs: dict[str, Mdev], uses: U
         mdevs=tuple(mdev for mdev in mdevs.values() if mdev.subchannel == busid),
         kept_driver=host.get(f"{DRIVERCTL_DIRECTORY}/css-{busid}"),
         kept_mdevs=kept_mdevs(host, busid),
+        manual_mdevs=manual_mdevs(host, busid),
         available_instances=int(host.get(f"{path}/mdev_supported_types/{MDEV_TYPE}/available_instances") or "0"),
     )
 
@@ -212,6 +213,12 @@ def kept_mdevs(host: Host, subchannel: BusId) -> tuple[str, ...]:
     """UUIDs that mdevctl starts whenever the subchannel is bound to vfio_ccw."""
     directory = f"{MDEVCTL_DIRECTORY}/{subchannel}"
     return tuple(uuid for uuid in host.names(directory) if _starts_by_itself(host.get(f"{directory}/{uuid}")))
+
+
+def manual_mdevs(host: Host, subchannel: BusId) -> tuple[str, ...]:
+    """UUIDs that mdevctl knows on the subchannel and does not start by itself."""
+    kept = kept_mdevs(host, subchannel)
+    return tuple(name for name in host.names(f"{MDEVCTL_DIRECTORY}/{subchannel}") if name not in kept)
 
 
 def _starts_by_itself(definition: str) -> bool:

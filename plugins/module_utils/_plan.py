@@ -98,7 +98,7 @@ def _keep(case: Case) -> list[steps.Step]:
     if sub.kept_driver != VFIO_CCW:
         plan.append(steps.keep_driver(device, sub.busid, VFIO_CCW, sub.kept_driver))
     if uuid not in sub.kept_mdevs:
-        plan.append(steps.define_mdev(device, sub.busid, uuid))
+        plan.append(steps.define_mdev(device, sub.busid, uuid, uuid in sub.manual_mdevs))
     return plan
 
 

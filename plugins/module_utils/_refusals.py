@@ -127,6 +127,11 @@ def _uuid_taken(case: Case) -> bool:
     return other is not None and (case.subchannel is None or other.subchannel != case.subchannel.busid)
 
 
+def _other_kept(case: Case) -> str:
+    kept = case.subchannel.kept_mdevs if case.subchannel else ()
+    return next((uuid for uuid in kept if uuid != case.request.uuid), "")
+
+
 def _bad_override(case: Case) -> bool:
     wrong = case.subchannel.driver_override if case.subchannel else ""
     return bool(wrong) and wrong not in (VFIO_CCW, IO_SUBCHANNEL) and not case.done
@@ -342,6 +347,19 @@ ROWS: tuple[Row, ...] = (
         lambda case: f"Name it if you want it removed: uuid: {case.mdev.uuid if case.mdev else ''}",
         present=False,
         absent=True,
+    ),
+    Row(
+        "other-uuid-at-boot",
+        "mdevctl is to create another mediated device whenever the subchannel is bound to vfio_ccw",
+        lambda case: not case.done and bool(_other_kept(case)),
+        lambda case: (
+            f"/etc/mdevctl.d/{case.place.busid}/{_other_kept(case)} lets mdevctl create mediated device "
+            f"{_other_kept(case)} as soon as vfio_ccw has the subchannel (wanted: {case.request.uuid}), and a "
+            "subchannel carries one only"
+        ),
+        lambda case: (
+            f"Name uuid {_other_kept(case)}, or end it: mdevctl undefine -u {_other_kept(case)} -p {case.place.busid}"
+        ),
     ),
     Row(
         "in-use",

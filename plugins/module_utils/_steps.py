@@ -143,9 +143,13 @@ def _remove_mdev(host: Host, step: Step) -> None:
 
 
 def _mdev_gone(host: Host, step: Step) -> bool:
-    # the directory goes first, while a user still holds the device: the free instance is what tells
-    instances = f"{CSS_DEVICES}/{step.subject}/mdev_supported_types/{MDEV_TYPE}/available_instances"
-    return not host.exists(f"{MDEV_DEVICES}/{step.value}") and host.get(instances, "1") != "0"
+    if host.exists(f"{MDEV_DEVICES}/{step.value}"):
+        return False
+    # the directory goes first, while a user still holds the device: the free instance is what tells, unless another
+    # mediated device has it
+    path = f"{CSS_DEVICES}/{step.subject}"
+    free = host.get(f"{path}/mdev_supported_types/{MDEV_TYPE}/available_instances", "1") != "0"
+    return free or any(host.exists(f"{MDEV_DEVICES}/{name}") for name in host.names(path))
 
 
 def _put(host: Host, step: Step) -> None:
@@ -188,6 +192,10 @@ def _define(host: Host, step: Step) -> None:
         _mdevctl(host, "modify", "-u", step.value, "-p", step.subject, "--auto")
     else:
         _mdevctl(host, "define", "-u", step.value, "-p", step.subject, "-t", MDEV_TYPE, "--auto")
+
+
+def _is_manual(host: Host, step: Step) -> bool:
+    return host.exists(step.path) and not _is_kept(host, step)
 
 
 def _is_kept(host: Host, step: Step) -> bool:
@@ -318,6 +326,14 @@ KINDS.update(
             holds=_is_kept,
             hint="Look at 'mdevctl list --defined'",
         ),
+        "start-by-hand": Kind(
+            path=lambda step: f"{MDEVCTL_DIRECTORY}/{step.subject}/{step.value}",
+            written=_value,
+            text=lambda step: f"let mdevctl create mediated device {step.value} by hand only",
+            run=lambda host, step: _mdevctl(host, "modify", "-u", step.value, "-p", step.subject, "--manual"),
+            holds=_is_manual,
+            hint="Look at 'mdevctl list --defined'",
+        ),
         "undefine-mdev": Kind(
             path=lambda step: f"{MDEVCTL_DIRECTORY}/{step.subject}/{step.value}",
             written=_value,
@@ -375,9 +391,10 @@ def keep_driver(device: BusId, subchannel: BusId, driver: str, before: str) -> S
     return paired(step, Step("keep-driver", device, str(subchannel), before))
 
 
-def define_mdev(device: BusId, subchannel: BusId, uuid: str) -> Step:
+def define_mdev(device: BusId, subchannel: BusId, uuid: str, defined: bool) -> Step:
+    """``defined``: there is a definition already, which is not started at boot."""
     step = Step("define-mdev", device, str(subchannel), uuid)
-    return paired(step, Step("undefine-mdev", device, str(subchannel), uuid))
+    return paired(step, Step("start-by-hand" if defined else "undefine-mdev", device, str(subchannel), uuid))
 
 
 def undefine_mdev(device: BusId, subchannel: BusId, uuid: str) -> Step:

@@ -8,8 +8,11 @@ passthrough.
 from __future__ import annotations
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed, undo
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._steps import define_mdev
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 WANTED = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "persistent": True}
@@ -80,3 +83,52 @@ def test_when_it_cannot_be_ended_the_device_stays_with_the_guest(kernel):
         converge(kernel.host(), [BACK], check_mode=False)
     assert kept(kernel) == [True, True]
     assert (kernel.root / "sys/bus/mdev/devices" / UUID).exists()
+
+
+def auto(kernel, uuid):
+    """A definition of mdevctl, and its udev rule: it creates the mediated device when vfio_ccw binds."""
+    kernel.put(f"etc/mdevctl.d/0.0.16ca/{uuid}", '{"mdev_type": "vfio_ccw-io", "start": "auto"}')
+    bind = kernel._bind_css
+
+    def bind_and_create(sch, driver):
+        bind(sch, driver)
+        if driver == "vfio_ccw":
+            kernel._create(sch, uuid)
+
+    kernel._bind_css = bind_and_create
+
+
+def test_mdevctl_may_create_the_mediated_device_first(kernel):
+    auto(kernel, UUID)
+    converge(kernel.host(), [{**WANTED, "persistent": False}], check_mode=False)
+    assert (kernel.root / "sys/bus/mdev/devices" / UUID).exists()
+
+
+def test_another_definition_is_refused_before_anything_is_written(kernel):
+    other = UUID[:-1] + "1"
+    auto(kernel, other)
+    host = kernel.host()
+    with pytest.raises(Refused, match=f"/etc/mdevctl.d/0.0.16ca/{other} .*mdevctl undefine -u {other} -p 0.0.16ca"):
+        converge(host, [WANTED], check_mode=False)
+    assert host.writes == []
+
+
+def test_another_mediated_device_that_comes_first_is_not_said_to_be_stuck(kernel):
+    other = UUID[:-1] + "1"
+    auto(kernel, other)
+    (kernel.root / "etc/mdevctl.d/0.0.16ca" / other).unlink()
+    with pytest.raises(StepFailed) as failure:
+        converge(kernel.host(), [WANTED], check_mode=False)
+    assert failure.value.stuck == []
+    assert kernel.get("sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
+
+
+def test_a_definition_of_the_administrator_survives_an_undo(kernel):
+    kernel.put(MDEV, '{"start": "manual"}')
+    definition = kernel.host().names("/etc/mdevctl.d/0.0.16ca")
+    kernel_host = kernel.host()
+    step = define_mdev(BusId.parse("0.0.7e52"), BusId.parse("0.0.16ca"), UUID, defined=True)
+    kernel._mdevctl("modify", UUID, "0.0.16ca", True)
+    assert undo(kernel_host, [step]) == ([step], [])
+    assert kernel_host.names("/etc/mdevctl.d/0.0.16ca") == definition
+    assert '"manual"' in kernel.get(MDEV)

@@ -58,7 +58,7 @@ def without_driver(kernel):
 
 
 def kernel_without_option(kernel):
-    without_driver(kernel)
+    kernel_without_module(kernel)
     kernel.add_config(CONFIG_S390_CCW_IOMMU="y", CONFIG_VFIO="m", CONFIG_VFIO_MDEV="m", CONFIG_VFIO_CCW="n")
 
 
@@ -81,6 +81,10 @@ def foreign_mdev(kernel):
     """Made by hand: not in the journal."""
     pass_to(kernel, uuid=OTHER_UUID)
     kernel.put("var/lib/vfio_ccw/journal.json", json.dumps({"format": 1, "devices": {}}))
+
+
+def kept_mdev(kernel):
+    kernel.put(f"etc/mdevctl.d/0.0.16ca/{OTHER_UUID}", '{"mdev_type": "vfio_ccw-io", "start": "auto"}')
 
 
 def foreign_driver(kernel):
@@ -173,6 +177,7 @@ CASES = [
     ("other-uuid", pass_to, {**DISK, "uuid": OTHER_UUID}, UUID),
     ("other-uuid", foreign_mdev, {**DISK, "state": "absent"}, "not made here"),
     ("other-uuid", pass_to, {**DISK, "uuid": OTHER_UUID, "state": "absent"}, UUID),
+    ("other-uuid-at-boot", kept_mdev, {**DISK, "uuid": UUID}, f"mdevctl undefine -u {OTHER_UUID} -p 0.0.16ca"),
     ("in-use", passed_and_in_use, {**DISK, "state": "absent"}, "/dev/vfio/0 is busy"),
     ("uuid-taken", taken_uuid, {**DISK, "uuid": UUID}, "0.0.16cc"),
     ("malformed", None, {"device": "7e52"}, "'7e52'"),

@@ -6,6 +6,9 @@
 The list changed over the years (Linux arch/s390/Kconfig, drivers/vfio/mdev/Kconfig, drivers/iommu/Kconfig): the tables
 below say for which versions an option or a module belongs to it. Where it is not known in which release between two
 trees a change came, the configuration itself decides: an option that it mentions, set or not, exists.
+
+Vendors take newer code into kernels of an older number, so the tables refuse nothing where vfio_ccw itself is there:
+they explain why it is not, and what may be missing beside it.
 """
 
 from __future__ import annotations
@@ -113,6 +116,21 @@ class KernelSupport:
         return [module.name for module in self.modules if module.needed and module.state == "missing"]
 
     @property
+    def has_driver(self) -> bool:
+        """Whether vfio_ccw is registered, built in or can be loaded."""
+        return any(module.name == "vfio_ccw" and module.state != "missing" for module in self.modules)
+
+    def doubt(self) -> str:
+        """What a kernel of this version should have beside vfio_ccw and has not; "" for nothing."""
+        missing = self.missing_options + [f"module {name}" for name in self.missing_modules]
+        if not self.has_driver or not missing:
+            return ""
+        return (
+            f"kernel {self.release} has vfio_ccw, but not {', '.join(missing)}, which come with it in this version. "
+            "Nothing is wrong where the vendor changed that; if a mediated device gets no driver, this is why"
+        )
+
+    @property
     def to_load(self) -> list[str]:
         """What is there and not loaded yet, in order."""
         return [module.name for module in self.modules if module.needed and module.state == "loadable"]
@@ -124,6 +142,8 @@ class KernelSupport:
 
     def lack(self) -> str:
         """Why this kernel cannot pass devices through, and what to do; "" when it can."""
+        if self.has_driver:
+            return ""
         if self.version is None:
             return f"the kernel release {self.release!r} of {RELEASE_FILE} has no version that is known"
         if self.version < FIRST_VERSION:

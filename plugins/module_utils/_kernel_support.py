@@ -42,6 +42,7 @@ def converge_kernel(host: Host, persistent: bool, check_mode: bool) -> dict[str,
             host.save(PERSISTENT_FILE, wanted)
     return {
         "changed": bool(actions),
+        "warnings_": [support.doubt()] if support.doubt() else [],
         "actions": actions,
         "diff": {
             "before": _text(support, after=False) + kept,

@@ -15,7 +15,9 @@ description:
     years.
   - Loads the modules C(vfio), C(mdev), C(vfio_mdev) (where the kernel still has it), C(vfio_iommu_type1) and
     C(vfio_ccw), in this order.
-  - Fails, and names what is missing, when the kernel cannot do it.
+  - Fails, and names what is missing, when the kernel has no C(vfio_ccw).
+  - A kernel that has it is taken as it is, with a warning where something is missing that its version should have
+    beside it. A vendor's kernel may have the code of a newer one.
 author:
   - The zkvm.vfio_ccw maintainers (@zkvm)
 extends_documentation_fragment:

@@ -73,23 +73,54 @@ def test_a_kernel_that_has_it_loads_its_modules_in_order(tmp_path, release, conf
 
 @pytest.mark.parametrize("missing", [rule.name for rule in OPTIONS])
 def test_a_missing_option_is_named(tmp_path, missing):
-    kernel = make(tmp_path, "5.10.0", {**WIKI, missing: "n"}, WIKI_MODULES)
+    kernel = make(tmp_path, "5.10.0", {**WIKI, missing: "n"}, [name for name in WIKI_MODULES if name != "vfio_ccw"])
     with pytest.raises(KernelError, match=rf"without {missing} \(read in /boot/config-5\.10\.0\)"):
         converge_kernel(kernel.host(), persistent=True, check_mode=False)
     assert kernel.commands == []
 
 
-@pytest.mark.parametrize("missing", WIKI_MODULES)
-def test_a_missing_module_is_named(tmp_path, missing):
-    kernel = make(tmp_path, "5.10.0", WIKI, [name for name in WIKI_MODULES if name != missing])
-    with pytest.raises(KernelError, match=f"/lib/modules/5.10.0 lacks {missing};"):
+def test_a_missing_module_is_named(tmp_path):
+    kernel = make(tmp_path, "5.10.0", WIKI, [name for name in WIKI_MODULES if name != "vfio_ccw"])
+    with pytest.raises(KernelError, match="/lib/modules/5.10.0 lacks vfio_ccw;"):
+        converge_kernel(kernel.host(), persistent=True, check_mode=False)
+
+
+BACKPORT = {"CONFIG_VFIO": "m", "CONFIG_VFIO_CCW": "m"}
+"""A vendor's 4.18 or 5.14 may have the vfio-ccw of a much newer kernel, without the options of its own number."""
+
+
+@pytest.mark.parametrize("release", ["4.18.0-553.el8.s390x", "5.14.0-427.el9.s390x", "6.4.0-150600.21-default"])
+@pytest.mark.parametrize("modules", [["vfio", "mdev", "vfio_iommu_type1", "vfio_ccw"], ["vfio", "mdev", "vfio_ccw"]])
+def test_a_vendors_backport_is_judged_by_what_is_there(tmp_path, release, modules):
+    kernel = make(tmp_path, release, {**dict.fromkeys(WIKI, "n"), **BACKPORT}, modules)
+    support = observe_kernel(kernel.host())
+    assert (support.lack(), support.to_load, support.kept) == ("", modules, modules)
+    assert "CONFIG_VFIO_MDEV" in support.doubt()
+
+
+def test_a_registered_driver_is_enough_whatever_the_configuration_says(tmp_path):
+    kernel = make(tmp_path, "4.18.0-553.el8.s390x", dict.fromkeys(WIKI, "n"), [])
+    kernel.load_vfio_ccw()
+    result = converge_kernel(kernel.host(), persistent=True, check_mode=False)
+    assert (result["changed"], kernel.commands) == (False, [])
+    assert "if a mediated device gets no driver" in result["warnings_"][0]
+
+
+def test_a_kernel_that_has_it_all_is_not_doubted(tmp_path):
+    kernel = make(tmp_path, "6.1.0-29-s390x", NO_MDEV_DEVICE, NO_VFIO_MDEV)
+    assert converge_kernel(kernel.host(), persistent=True, check_mode=True)["warnings_"] == []
+
+
+def test_the_table_explains_a_module_that_is_not_there(tmp_path):
+    kernel = make(tmp_path, "5.10.0", {**WIKI, "CONFIG_VFIO_MDEV_DEVICE": "n"}, ["vfio", "mdev"])
+    with pytest.raises(KernelError, match=r"without CONFIG_VFIO_MDEV_DEVICE \(read in /boot/config-5\.10\.0\)"):
         converge_kernel(kernel.host(), persistent=True, check_mode=False)
 
 
 @pytest.mark.parametrize("release, says", [("4.4.0", "older than 4.12"), ("next", "has no version")])
 def test_a_kernel_that_is_too_old_or_unknown(tmp_path, release, says):
     with pytest.raises(KernelError, match=says):
-        converge_kernel(make(tmp_path, release, WIKI, WIKI_MODULES).host(), persistent=True, check_mode=False)
+        converge_kernel(make(tmp_path, release, WIKI, ["vfio"]).host(), persistent=True, check_mode=False)
 
 
 def test_the_running_kernels_own_configuration_comes_first(tmp_path):

@@ -82,6 +82,9 @@ def test_what_was_completed_before_a_failure_is_a_change(end, kernel):
 
 
 def test_a_kernel_that_cannot_do_it_is_described(end, kernel):
+    kernel._rmtree(kernel.root / "sys/bus/css/drivers/vfio_ccw")
+    kernel.put("proc/modules", "")
+    kernel.add_module_tree()
     kernel.add_config(CONFIG_VFIO="n")
     module = end(lambda host: converge_kernel(host, persistent=True, check_mode=False))
     assert module.failed

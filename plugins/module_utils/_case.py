@@ -47,8 +47,15 @@ class Case:
     def done(self) -> bool:
         """Whether nothing is left to do to the kernel."""
         if self.request.present:
-            return self.passed and self.mdev is not None and self.mdev.uuid == self.request.uuid
+            return self.passed and self.mdev is not None and self.mdev.uuid == self.request.uuid and self.mdev.ready
         return self.ccw is not None and not self.passed
+
+    @property
+    def driverless(self) -> bool:
+        """Whether the host has the device, and no driver for it although it had one (as far as is known)."""
+        if self.ccw is None or self.passed or self.ccw.driver:
+            return False
+        return self.entry is None or bool(self.entry.driver)
 
     @property
     def owner(self) -> str:

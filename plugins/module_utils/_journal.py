@@ -31,7 +31,7 @@ def _entry(device: str, raw: dict[str, Any]) -> JournalEntry:
         uuid=str(raw["uuid"]),
         guest=str(raw.get("guest", "")),
         devno=str(raw.get("devno", "")),
-        was_online=bool(raw["was_online"]),
+        was_online=None if raw["was_online"] is None else bool(raw["was_online"]),
         driver=str(raw.get("driver", "")),
     )
 

@@ -77,6 +77,11 @@ class Mdev:
     group: str = ""
     in_use: bool = False
 
+    @property
+    def ready(self) -> bool:
+        """Whether QEMU can open it. Without its driver it has no IOMMU group."""
+        return self.in_use or bool(self.driver and self.group)
+
 
 @dataclass(frozen=True)
 class Subchannel:
@@ -113,7 +118,8 @@ class JournalEntry:
     uuid: str
     guest: str = ""
     devno: str = ""
-    was_online: bool = False
+    was_online: bool | None = False
+    """None: not known, since the device was passed on by other means."""
     driver: str = ""
     """The CCW driver that had the device, "" when it is not known."""
 

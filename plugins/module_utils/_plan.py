@@ -60,9 +60,17 @@ def _journal_entry(case: Case) -> JournalEntry:
         uuid=case.request.uuid,
         guest=case.request.guest or (old.guest if old else ""),
         devno=str(case.request.devno),
-        was_online=bool((ccw and ccw.online) or (old and old.was_online)),
+        was_online=_was_online(case),
         driver=ccw.driver if ccw and ccw.driver else (old.driver if old else ""),
     )
+
+
+def _was_online(case: Case) -> bool | None:
+    if case.ccw is not None and case.ccw.online:
+        return True
+    if case.entry is not None:
+        return case.entry.was_online
+    return None if case.passed else False
 
 
 def _take(case: Case) -> list[steps.Step]:
@@ -70,7 +78,7 @@ def _take(case: Case) -> list[steps.Step]:
     entry = _journal_entry(case)
     if case.done:
         # made by other means, or noted already: only what the journal says of the guest may be new
-        changed = case.entry is not None and case.entry != entry
+        changed = case.entry != entry if case.entry is not None else bool(case.request.guest)
         return ([steps.record(device, entry, case.entry)] if changed else []) + _keep(case)
     plan = [steps.record(device, entry, case.entry)] if entry != case.entry else []
     if ccw is not None and ccw.online:
@@ -83,6 +91,8 @@ def _take(case: Case) -> list[steps.Step]:
         plan.append(steps.override(device, sub.busid, "", IO_SUBCHANNEL))
     if sub.driver != VFIO_CCW:
         plan.append(steps.bind_subchannel(device, sub.busid, VFIO_CCW))
+    elif case.mdev is not None:
+        plan.append(steps.remove_mdev(device, sub.busid, case.mdev.uuid))  # it has no driver: nobody can use it
     plan.append(steps.create_mdev(device, sub.busid, case.request.uuid))
     return plan + _keep(case)
 
@@ -123,6 +133,8 @@ def _give_back(case: Case) -> list[steps.Step]:
             plan.append(steps.override(device, sub.busid, "", VFIO_CCW))
         if sub.driver != IO_SUBCHANNEL:
             plan.append(steps.bind_subchannel(device, sub.busid, IO_SUBCHANNEL))
+    if case.driverless:
+        plan.append(steps.bind_ccw(device, entry.driver if entry else ""))
     if entry is not None:
         if entry.was_online and not (ccw and ccw.online):
             plan.append(steps.online(device))
@@ -152,6 +164,8 @@ def predict(case: Case, plan: tuple[steps.Step, ...]) -> dict[str, object]:
             after["online"] = step.kind == "online"
         elif step.kind == "unbind-ccw":
             after["ccw_driver"] = ""
+        elif step.kind in ("bind-ccw", "probe-ccw"):
+            after["ccw_driver"] = step.value or "(the one that matches)"
         elif step.kind == "unbind-subchannel":
             after["driver"] = ""
             after["ccw_driver"] = ""

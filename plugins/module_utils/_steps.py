@@ -202,6 +202,7 @@ def _is_kept(host: Host, step: Step) -> bool:
     return step.value in kept_mdevs(host, BusId.parse(step.subject))
 
 
+_NOTED = {True: "online", False: "offline", None: "unknown"}
 DMESG = "dmesg says more"
 
 KINDS: dict[str, Kind] = {
@@ -215,7 +216,7 @@ KINDS: dict[str, Kind] = {
     ),
     "record": Kind(
         path=lambda step: "/var/lib/vfio_ccw/journal.json",
-        written=lambda step: ("online" if step.entry.was_online else "offline") if step.entry else "",
+        written=lambda step: _NOTED[step.entry.was_online] if step.entry else "",
         text=lambda step: (
             "note in the journal how the host had the device" if step.entry else "take the device out of the journal"
         ),
@@ -254,6 +255,14 @@ KINDS: dict[str, Kind] = {
         run=write,
         holds=lambda host, step: _ccw_driver(host, step) == step.value,
         hint=DMESG,
+    ),
+    "probe-ccw": Kind(
+        path=lambda step: "/sys/bus/ccw/drivers_probe",
+        written=_subject,
+        text=lambda step: f"let the driver that matches have device {step.subject}",
+        run=write,
+        holds=lambda host, step: _ccw_driver(host, step) != "",
+        hint="No driver matches it: load its driver (for a DASD: modprobe dasd_eckd_mod) and run this again",
     ),
     "unbind-subchannel": Kind(
         path=lambda step: f"/sys/bus/css/drivers/{step.value}/unbind",
@@ -360,6 +369,11 @@ def online(device: BusId) -> Step:
 
 def unbind_ccw(device: BusId, driver: str) -> Step:
     return paired(Step("unbind-ccw", device, str(device), driver), Step("bind-ccw", device, str(device), driver))
+
+
+def bind_ccw(device: BusId, driver: str) -> Step:
+    """``driver`` "" for the one that matches. Without an inverse: the host has the device, and keeps it."""
+    return Step("bind-ccw" if driver else "probe-ccw", device, str(device), driver)
 
 
 def unbind_subchannel(device: BusId, subchannel: BusId, driver: str) -> Step:

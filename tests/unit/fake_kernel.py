@@ -105,6 +105,7 @@ class FakeKernel:
             (root / directory).mkdir(parents=True)
         for name in ("bind", "unbind"):
             self.put(f"sys/bus/css/drivers/io_subchannel/{name}", "")
+        self.put("sys/bus/ccw/drivers_probe", "")
         self.put("proc/cio_settle", "")
         self.put("proc/cio_ignore", "")
         self.put("proc/modules", "")
@@ -213,6 +214,9 @@ class FakeKernel:
         driver = re.match(r"sys/bus/(css|ccw)/drivers/([^/]+)/(bind|unbind)$", path)
         if driver:
             return getattr(self, f"_{driver.group(3)}")(driver.group(1), driver.group(2), value)
+        if path == "sys/bus/ccw/drivers_probe":
+            match = next((one["driver"] for one in self._devices.values() if one["devno"] == value), "")
+            return self._bind("ccw", match, value) if match else errno.EINVAL
         if path.endswith("/online"):
             return self._online(path.split("/")[-2], value)
         if path.endswith("/driver_override"):

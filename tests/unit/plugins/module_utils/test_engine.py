@@ -341,3 +341,53 @@ def test_the_journal_is_not_believed_for_a_subchannel_that_carries_anothers_devi
     host.write("/sys/bus/css/devices/0.0.16ca/mdev_supported_types/vfio_ccw-io/create", UUID[:-1] + "1")
     with pytest.raises(Refused, match="not-found"):
         converge(host, [BACK], check_mode=False)
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_run_that_was_killed_after_the_driver_went_is_brought_back(kernel, noted):
+    with pytest.raises(KeyboardInterrupt):
+        converge(killed_after(kernel, 2), [WANTED], check_mode=False)
+    if not noted:
+        (kernel.root / JOURNAL.lstrip("/")).unlink()
+    assert converge(kernel.host(), [BACK], check_mode=False).changed
+    assert os.readlink(kernel.root / "sys/bus/ccw/devices/0.0.7e52/driver").endswith("dasd-eckd")
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == ("1\n" if noted else "0\n")
+    assert not converge(kernel.host(), [BACK], check_mode=False).changed
+
+
+def killed_after(kernel, number):
+    host = kernel.host()
+    write = host.write
+
+    def write_until(path, value):
+        if len(host.writes) == number:
+            raise KeyboardInterrupt
+        write(path, value)
+
+    host.write = write_until
+    return host
+
+
+def test_a_mediated_device_that_lost_its_driver_is_made_again(kernel):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    mdev = kernel.root / "sys/devices/css0/0.0.16ca" / UUID
+    (mdev / "driver").unlink()
+    (mdev / "iommu_group").unlink()
+    host = kernel.host()
+    assert converge(host, [WANTED], check_mode=False).changed
+    assert [path for path, _value in host.writes] == [BACK_WRITES[0][0], WIKI_WRITES[-1][0]]
+    assert (mdev / "driver").is_symlink()
+
+
+def test_a_guest_is_noted_on_a_device_that_was_passed_by_other_means(kernel):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    (kernel.root / JOURNAL.lstrip("/")).unlink()
+    host = kernel.host()
+    assert converge(host, [WANTED], check_mode=False).changed
+    assert host.writes == []
+    assert journal(kernel)["0.0.7e52"]["was_online"] is None
+    assert not converge(kernel.host(), [WANTED], check_mode=False).changed
+    with pytest.raises(Refused, match="other-guest"):
+        converge(kernel.host(), [{**WANTED, "guest": "linux02"}], check_mode=False)
+    converge(kernel.host(), [BACK], check_mode=False)
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "0\n"

@@ -93,6 +93,10 @@ integration: setup-tests ## playbooks against labs: bad input, connection, isola
 molecule: setup-tests ## the molecule scenario
 	@$(BIN)/molecule test --all
 
+.PHONY: test-real
+test-real: setup ## a real qemu-system-s390x with a Debian kernel on the emulated host's disk (not yet in make test)
+	@$(BIN)/python tests/real/run.py
+
 .PHONY: sanity
 sanity: setup-tests ## ansible-test sanity
 	@.ci/sanity

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import Any, Sequence
 
 from ._apply import apply
 from ._case import Case
 from ._host import Host
+from ._journal import only_one
 from ._model import HostState, Request
 from ._observe import MDEV_DEVICES, observe
 from ._plan import Plan, describe, make_plan, predict
@@ -39,6 +41,11 @@ def converge(
 
     ``stopped_guests``: guests that an earlier task would have stopped, had this not been check mode.
     """
+    with contextlib.nullcontext() if check_mode else only_one(host):
+        return _converge(host, items, check_mode, stopped_guests)
+
+
+def _converge(host: Host, items: Sequence[dict[str, Any]], check_mode: bool, stopped_guests: Sequence[str]) -> Outcome:
     requests, refusals = parse_requests(items)
     state = observe(host, [request.device for request in requests])
     if check_mode:

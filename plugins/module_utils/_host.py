@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import select
 import socket
 import stat
 import tempfile
 import time
-from typing import Callable, List, Tuple
+from typing import Callable, Iterator, List, Tuple
 
 RunCommand = Callable[[List[str]], Tuple[int, str, str]]
 
@@ -46,12 +47,21 @@ class StillBlocked(HostError):
     """The kernel did not finish a write in time: it holds the caller until the device is free."""
 
 
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 class Host:
     """A host's files and commands."""
 
     def __init__(self, root: str = "/", run_command: RunCommand | None = None) -> None:
         self._root = root.rstrip("/")
         self._run_command = run_command
+        self._locks: list[int] = []
 
     def _real(self, path: str) -> str:
         return self._root + path if self._root else path
@@ -185,6 +195,8 @@ class Host:
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
             os.setsid()
+            for lock in self._locks:  # a write that blocks for ever must not hold them
+                os.close(lock)
             self.write(path, value)
             number = 0
         except HostError as exc:
@@ -193,6 +205,31 @@ class Host:
             with contextlib.suppress(OSError):
                 os.write(answer, str(number).encode())
             os._exit(0)
+
+    @contextlib.contextmanager
+    def locked(self, path: str, timeout: float) -> Iterator[None]:
+        """Be the only process that holds this lock file. Raises HostError, naming the holder, when it is not free.
+
+        It ends with the process. The file says who has it: it is overwritten, never removed.
+        """
+        real = self._real(path)
+        try:
+            os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
+            lock = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise HostError("open", path, exc.errno or 0) from exc
+        self._locks.append(lock)
+        try:
+            if not self.wait_for(lambda: _try_lock(lock), timeout):
+                holder = os.pread(lock, 100, 0).decode("utf-8", "replace").strip() or "somebody"
+                text = f"{holder} has held it for {timeout:g} s; let it finish, then run this again"
+                raise HostError("lock", path, errno.EAGAIN, text=text)
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"process {os.getpid()}\n".encode(), 0)
+            yield
+        finally:
+            self._locks.remove(lock)
+            os.close(lock)
 
     def save(self, path: str, text: str, mode: int = 0o644) -> None:
         """Replace an ordinary file atomically, making its directory. Raises HostError."""

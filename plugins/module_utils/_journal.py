@@ -17,11 +17,30 @@ from ._host import Host, HostError
 from ._model import JournalEntry
 
 JOURNAL_FILE = "/var/lib/vfio_ccw/journal.json"
+LOCK_FILE = "/var/lib/vfio_ccw/lock"
+LOCK_TIMEOUT = 120.0
+"""Seconds to wait for another run on the same host (a list of a hundred disks takes some)."""
 FORMAT = 1
 
 
 class JournalError(Exception):
     """The journal is there and cannot be understood: guessing a device's former state would be wrong."""
+
+
+@contextlib.contextmanager
+def only_one(host: Host) -> Iterator[None]:
+    """Keep other runs on this host away: each reads the journal, and writes all of it. Raises HostError.
+
+    Who may not write there may not change devices either; the refusals say that better.
+    """
+    with contextlib.ExitStack() as stack:
+        if host.is_root():
+            try:
+                stack.enter_context(host.locked(LOCK_FILE, LOCK_TIMEOUT))
+            except HostError as exc:
+                if exc.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                    raise
+        yield
 
 
 def _entry(device: str, raw: dict[str, Any]) -> JournalEntry:

@@ -12,6 +12,8 @@ import os
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError, StillBlocked
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._journal import LOCK_FILE
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
@@ -391,3 +393,24 @@ def test_a_guest_is_noted_on_a_device_that_was_passed_by_other_means(kernel):
         converge(kernel.host(), [{**WANTED, "guest": "linux02"}], check_mode=False)
     converge(kernel.host(), [BACK], check_mode=False)
     assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "0\n"
+
+
+def test_a_second_run_at_the_same_time_is_kept_away_and_told_by_whom(kernel):
+    with kernel.host().locked(LOCK_FILE, 0):
+        host = kernel.host()
+        with pytest.raises(HostError, match=f"/var/lib/vfio_ccw/lock: process {os.getpid()} has held it"):
+            converge(host, [WANTED], check_mode=False)
+        assert host.writes == []
+        assert converge(kernel.host(), [WANTED], check_mode=True).changed
+    assert converge(kernel.host(), [WANTED], check_mode=False).changed
+
+
+def test_a_write_that_blocks_does_not_hold_the_lock(tmp_path):
+    """The kernel may keep the child that removes a mediated device for ever."""
+    os.mkfifo(tmp_path / "remove")
+    host = Host(root=str(tmp_path))
+    with host.locked(LOCK_FILE, 0), pytest.raises(StillBlocked):
+        host.write_bounded("/remove", "1", timeout=0.05)
+    with host.locked(LOCK_FILE, 5):
+        pass
+    os.close(os.open(tmp_path / "remove", os.O_RDONLY | os.O_NONBLOCK))  # lets the child go

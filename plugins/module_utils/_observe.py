@@ -169,7 +169,7 @@ def observe_ccw(host: Host, busid: BusId, uses: Uses | None) -> CcwDevice:
         availability=host.get(f"{path}/availability", "good"),
         alias=host.get(f"{path}/alias") == "1",
         block=block,
-        users=users_of(host, uses, block) if uses is not None else (),
+        users=users_of(host, uses, block, path) if uses is not None else (),
     )
 
 

@@ -77,11 +77,15 @@ def _used(kind: str) -> Condition:
 
 
 def _uses(kind: str) -> Text:
-    def text(case: Case) -> str:
-        users = case.ccw.users if case.ccw else ()
-        return "the disk is in use on the host: " + "; ".join(use.detail for use in users if use.kind == kind)
+    return lambda case: f"the {'disk' if _is_disk(case) else 'device'} is in use on the host: {_details(case, kind)}"
 
-    return text
+
+def _is_disk(case: Case) -> bool:
+    return case.ccw is not None and case.ccw.is_dasd
+
+
+def _details(case: Case, kind: str) -> str:
+    return "; ".join(use.detail for use in (case.ccw.users if case.ccw else ()) if use.kind == kind)
 
 
 def _say(text: str) -> Text:
@@ -245,6 +249,31 @@ ROWS: tuple[Row, ...] = (
         _used("opened"),
         _uses("opened"),
         _say("End that process, or name another disk"),
+    ),
+    Row(
+        "grouped",
+        "The device is part of a group device (CTC, LCS, qeth) on the host",
+        _used("grouped"),
+        lambda case: f"the host has it in {_details(case, 'grouped')}",
+        _say("Take the group apart first: 'chzdev -d' with its type and number, or write 1 to ungroup of the group"),
+    ),
+    Row(
+        "serves",
+        "A network interface or a terminal of the host is on the device",
+        _used("serves"),
+        lambda case: f"it serves the host as {_details(case, 'serves')}",
+        lambda case: f"End its use, and set it offline: 'chccwdev -d {case.request.device}'",
+    ),
+    Row(
+        "online-no-disk",
+        "The device is online and no disk (a console, a tape, a channel-to-channel adapter): its users do not all show",
+        lambda case: _leaving(case) and case.ccw is not None and case.ccw.online and not case.ccw.is_dasd,
+        lambda case: (
+            f"it is online on the host and no disk (control unit {case.ccw.cutype if case.ccw else ''}), so it cannot "
+            "be seen who uses it"
+        ),
+        lambda case: f"If nobody does, set it offline: 'chccwdev -d {case.request.device}'",
+        forcible=True,
     ),
     Row(
         "alias",

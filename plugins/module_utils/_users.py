@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who uses a disk on the host.
+"""Who uses a disk, or another device, on the host.
 
 The kernel lets a CCW device be taken from under a mounted file system: unbinding never fails (drivers/base/bus.c).
 So all places where Linux shows a user of a block device are read: mountinfo of every mount namespace, swaps, holders
@@ -19,6 +19,10 @@ from ._model import BlockDevice, Use
 
 # udev opens every new disk for a moment to look at it; the kernel itself refuses to go offline meanwhile.
 PASSING_READERS = ("systemd-udevd", "udevd", "(udev-worker)")
+
+CLASSES = (("net", "network interface"), ("tty", "terminal"))
+NODE_CLASSES = ("tape390", "vmur")
+"""Directories below a CCW device that hold what a driver made of it (drivers/s390/char/tape_class.c, vmur.c)."""
 
 
 @dataclass
@@ -69,14 +73,26 @@ def observe_uses(host: Host) -> Uses:
     return uses
 
 
-def users_of(host: Host, uses: Uses, disks: Iterable[BlockDevice]) -> tuple[Use, ...]:
-    """Users of disks with their partitions, holders included."""
-    found: list[Use] = []
+def users_of(host: Host, uses: Uses, disks: Iterable[BlockDevice], device_path: str) -> tuple[Use, ...]:
+    """Users of a CCW device (its directory in /sys) and of its disks with their partitions, holders included."""
+    found = _users_beside_disks(host, uses, device_path)
     for disk in disks:
         for device in disk.with_partitions():
             own = uses.of(device) + _holders(host, disk, device)
             found.extend(use for use in own if use not in found)
     return tuple(found)
+
+
+def _users_beside_disks(host: Host, uses: Uses, device_path: str) -> list[Use]:
+    """A ccwgroup that the device is part of, its network interfaces and terminals, and who has its tape nodes open."""
+    group = host.link_name(f"{device_path}/group_device")
+    found = [Use("grouped", f"ccwgroup {group}")] if group else []
+    for kind, called in CLASSES:
+        found += [Use("serves", f"{called} {name}") for name in host.names(f"{device_path}/{kind}")]
+    for kind in NODE_CLASSES:
+        for name in host.names(f"{device_path}/{kind}"):
+            found += uses.by_path.get(f"/dev/{name}", [])
+    return found
 
 
 def _source_path(host: Host, source: str) -> str:

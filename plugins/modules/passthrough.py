@@ -57,7 +57,7 @@ options:
         description: Refusals (by their id) that are not to hold for this device.
         type: list
         elements: str
-        choices: [unavailable, boot-device, online-at-boot]
+        choices: [unavailable, boot-device, online-at-boot, online-no-disk]
         default: []
       persistent:
         description:
@@ -182,7 +182,7 @@ DEVICE_SPEC = {
     "force": {
         "type": "list",
         "elements": "str",
-        "choices": ["unavailable", "boot-device", "online-at-boot"],
+        "choices": ["unavailable", "boot-device", "online-at-boot", "online-no-disk"],
         "default": [],
     },
     "persistent": {"type": "bool", "default": False},

@@ -9,8 +9,10 @@ import errno
 import json
 
 import pytest
+import yaml
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import LIST_REFUSALS, ROWS, Refused
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import FORCIBLE, LIST_REFUSALS, ROWS, Refused
+from ansible_collections.zkvm.vfio_ccw.plugins.modules import passthrough
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import DASD
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
@@ -113,6 +115,30 @@ def ignored(kernel):
     kernel.put("proc/cio_ignore", "0.0.8fff-0.0.9001\n0.0.a123\n")
 
 
+def add(kernel, busid="0.0.0300", **device):
+    """A device that is no disk, online on the host."""
+    kernel.add_subchannel("0.0.3000", busid, **{"cutype": "3490/10", "driver": "tape_34xx", "online": "1", **device})
+
+
+def ctc(kernel):
+    add(kernel, "0.0.f500", cutype="3088/08", driver="ctcm", online="0")
+    kernel.link("sys/devices/css0/0.0.3000/0.0.f500/group_device", "sys/devices/ctcm/0.0.f500")
+
+
+def with_child(kind, name):
+    def prepare(kernel):
+        add(kernel)
+        kernel.put(f"sys/devices/css0/0.0.3000/0.0.0300/{kind}/{name}/uevent", "")
+
+    return prepare
+
+
+def with_open_tape(kernel):
+    with_child("tape390", "ntibm0")(kernel)
+    kernel.put("dev/ntibm0", "")
+    kernel.open_by(77, "tar", "/dev/ntibm0")
+
+
 def firmware(**active):
     """Every boot and dump setting of the kernel names the disk; only the active types mean it."""
 
@@ -158,6 +184,14 @@ CASES = [
     ("holder", lambda k: k.put("sys/block/loop0/loop/backing_file", "/dev/dasda1\n"), DISK, "loop device loop0"),
     ("holder", lambda k: k.put("sys/fs/btrfs/b5ed/devices/dasda1/size", "1\n"), DISK, "btrfs"),
     ("opened", lambda k: k.open_by(77, "fdasd", "/dev/dasda"), DISK, "process 77 (fdasd)"),
+    ("grouped", ctc, {"device": "0.0.f500"}, "ccwgroup 0.0.f500"),
+    ("serves", with_child("net", "eth0"), {"device": "0.0.0300"}, "network interface eth0"),
+    ("serves", with_child("tty", "ttyS7"), {"device": "0.0.0300"}, "terminal ttyS7"),
+    ("opened", with_open_tape, {"device": "0.0.0300"}, "process 77 (tar)"),
+    ("online-no-disk", lambda k: add(k, cutype="3215/00"), {"device": "0.0.0300"}, "control unit 3215/00"),
+    ("online-no-disk", lambda k: add(k, cutype="3270/00"), {"device": "0.0.0300"}, "3270/00"),
+    ("online-no-disk", lambda k: add(k, cutype="3088/08"), {"device": "0.0.0300"}, "chccwdev -d 0.0.0300"),
+    ("online-no-disk", lambda k: add(k, cutype="3490/10"), {"device": "0.0.0300"}, "3490/10"),
     ("alias", attribute("alias", "1"), DISK, "base device"),
     ("unavailable", attribute("availability", "boxed"), DISK, "boxed"),
     ("unavailable", attribute("availability", "no path"), DISK, "no path"),
@@ -224,6 +258,11 @@ def test_a_list_that_contradicts_itself_is_refused(kernel, refusal, items):
     assert (host.writes, host.saves) == ([], [])
 
 
+def test_the_module_takes_every_refusal_that_may_be_overruled():
+    documented = yaml.safe_load(passthrough.DOCUMENTATION)["options"]["devices"]["suboptions"]["force"]["choices"]
+    assert set(documented) == set(FORCIBLE)
+
+
 def test_every_refusal_has_a_case():
     assert {row.id for row in ROWS} | set(LIST_REFUSALS) == {case[0] for case in CASES} | {case[0] for case in LISTS}
 
@@ -256,6 +295,20 @@ def test_a_refusal_that_may_be_overruled_is(kernel, prepare, refusal):
 def test_a_boot_setting_that_is_not_the_active_one_guards_nothing(kernel):
     firmware(reipl="nss", dump="none")(kernel)
     assert converge(kernel.host(), [DISK], check_mode=True).changed
+
+
+def test_a_device_online_that_is_no_disk_is_taken_when_asked_for(kernel):
+    add(kernel)
+    item = {"device": "0.0.0300", "force": ["online-no-disk"]}
+    assert converge(kernel.host(), [item], check_mode=False).changed
+
+
+@pytest.mark.parametrize("prepare", [ctc, with_child("net", "eth0"), with_open_tape])
+def test_force_never_takes_a_device_in_use_that_is_no_disk(kernel, prepare):
+    prepare(kernel)
+    device = "0.0.f500" if prepare is ctc else "0.0.0300"
+    with pytest.raises(Refused):
+        converge(kernel.host(), [{"device": device, "force": [row.id for row in ROWS]}], check_mode=False)
 
 
 def test_force_never_takes_a_disk_in_use(kernel):

@@ -138,6 +138,8 @@ class HostState:
     ignored: tuple[BusId, ...] = ()
     special: dict[BusId, str] = field(default_factory=dict)
     journal: dict[BusId, JournalEntry] = field(default_factory=dict)
+    left_behind: dict[BusId, Subchannel] = field(default_factory=dict)
+    """Device to the subchannel that the journal noted for it, where that is another one than today's."""
     vfio_ccw_registered: bool = True
     """Whether the vfio_ccw driver is registered."""
     modules_to_load: tuple[str, ...] = ()

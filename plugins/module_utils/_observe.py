@@ -66,6 +66,11 @@ def observe(host: Host, devices: Iterable[BusId]) -> HostState:
         ignored=tuple(device for device in wanted if is_ignored(ignored, device)),
         special=_special(host),
         journal=journal,
+        left_behind={
+            device: observe_subchannel(host, journal[device].subchannel, mdevs, uses)
+            for device, busid in found.items()
+            if device in journal and journal[device].subchannel != busid
+        },
         vfio_ccw_registered=host.exists(VFIO_CCW_DRIVER),
         modules_to_load=tuple(kernel.to_load),
         kernel_lacks=kernel.lack(),

@@ -75,12 +75,12 @@ def _was_online(case: Case) -> bool | None:
 
 def _take(case: Case) -> list[steps.Step]:
     sub, ccw, device = case.place, case.ccw, case.request.device
-    entry = _journal_entry(case)
+    entry, stale = _journal_entry(case), _left_behind(case)
     if case.done:
         # made by other means, or noted already: only what the journal says of the guest may be new
         changed = case.entry != entry if case.entry is not None else bool(case.request.guest)
-        return ([steps.record(device, entry, case.entry)] if changed else []) + _keep(case)
-    plan = [steps.record(device, entry, case.entry)] if entry != case.entry else []
+        return stale + ([steps.record(device, entry, case.entry)] if changed else []) + _keep(case)
+    plan = stale + ([steps.record(device, entry, case.entry)] if entry != case.entry else [])
     if ccw is not None and ccw.online:
         plan.append(steps.offline(device))
     if ccw is not None and ccw.driver:
@@ -112,10 +112,23 @@ def _keep(case: Case) -> list[steps.Step]:
     return plan
 
 
+def _left_behind(case: Case) -> list[steps.Step]:
+    """End what was to last on the subchannel that the device had before: another device may have it now."""
+    old, device, entry = case.state.left_behind.get(case.request.device), case.request.device, case.entry
+    if old is None or entry is None:
+        return []
+    plan = [steps.undefine_mdev(device, old.busid, entry.uuid)] if entry.uuid in old.kept_mdevs else []
+    others = any(one.subchannel == old.busid for one in case.state.journal.values() if one.device != device)
+    if old.kept_driver == VFIO_CCW and not others:
+        plan.append(steps.keep_driver(device, old.busid, "", VFIO_CCW))
+    return plan
+
+
 def _keep_no_longer(case: Case) -> list[steps.Step]:
     sub, device, entry = case.place, case.request.device, case.entry
     own = {case.request.uuid} | ({entry.uuid} if entry else set())
-    plan = [steps.undefine_mdev(device, sub.busid, uuid) for uuid in sub.kept_mdevs if uuid in own]
+    plan = _left_behind(case)
+    plan += [steps.undefine_mdev(device, sub.busid, uuid) for uuid in sub.kept_mdevs if uuid in own]
     if sub.kept_driver == VFIO_CCW:
         plan.append(steps.keep_driver(device, sub.busid, "", VFIO_CCW))
     return plan

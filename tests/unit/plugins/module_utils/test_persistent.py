@@ -7,6 +7,8 @@ passthrough.
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed, undo
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
@@ -132,3 +134,34 @@ def test_a_definition_of_the_administrator_survives_an_undo(kernel):
     assert undo(kernel_host, [step]) == ([step], [])
     assert kernel_host.names("/etc/mdevctl.d/0.0.16ca") == definition
     assert '"manual"' in kernel.get(MDEV)
+
+
+def noted_elsewhere(kernel):
+    """The host was restarted: the journal and the configuration name the subchannel that the disk had before."""
+    converge(kernel.host(), [WANTED], check_mode=False)
+    noted = kernel.get("var/lib/vfio_ccw/journal.json").replace("0.0.16ca", "0.0.1700")
+    converge(kernel.host(), [BACK], check_mode=False)
+    kernel.put("var/lib/vfio_ccw/journal.json", noted)
+    kernel.put("etc/driverctl.d/css-0.0.1700", "vfio_ccw\n")
+    kernel.put(f"etc/mdevctl.d/0.0.1700/{UUID}", '{"start": "auto"}')
+
+
+def left_behind(kernel):
+    return kernel.host().names("/etc/driverctl.d") + kernel.host().names("/etc/mdevctl.d/0.0.1700")
+
+
+@pytest.mark.parametrize("wanted", [WANTED, BACK])
+def test_what_was_to_last_on_a_former_subchannel_is_ended(kernel, wanted):
+    noted_elsewhere(kernel)
+    converge(kernel.host(), [wanted], check_mode=False)
+    assert left_behind(kernel) == (["css-0.0.16ca"] if wanted is WANTED else [])
+    assert not converge(kernel.host(), [wanted], check_mode=False).changed
+
+
+def test_the_driver_of_a_former_subchannel_stays_where_another_device_has_it(kernel):
+    noted_elsewhere(kernel)
+    noted = json.loads(kernel.get("var/lib/vfio_ccw/journal.json"))
+    noted["devices"]["0.0.7e54"] = {**noted["devices"]["0.0.7e52"], "uuid": UUID[:-1] + "1"}
+    kernel.put("var/lib/vfio_ccw/journal.json", json.dumps(noted))
+    converge(kernel.host(), [BACK], check_mode=False)
+    assert left_behind(kernel) == ["css-0.0.1700"]

@@ -17,10 +17,13 @@ from ._model import HostState, Request
 from ._observe import MDEV_DEVICES, observe
 from ._plan import Plan, describe, make_plan, predict
 from ._requests import parse_requests
+from ._steps import Step
 
 
 class NotAsWanted(Exception):
-    """All steps succeeded, and still the host is not as it should be."""
+    """All steps (``done``) succeeded, and still the host is not as it should be."""
+
+    done: Sequence[Step] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,11 @@ def _converge(host: Host, items: Sequence[dict[str, Any]], check_mode: bool, sto
     done = plan.steps
     if plan.changed and not check_mode:
         done = apply(host, plan)
-        _verify(host, requests)
+        try:
+            _verify(host, requests)
+        except NotAsWanted as exc:
+            exc.done = done
+            raise
     return Outcome(
         changed=plan.changed,
         actions=[step.as_action() for step in done],
@@ -69,7 +76,11 @@ def _without_guests(state: HostState, guests: Sequence[str]) -> HostState:
     free = {entry.uuid for entry in state.journal.values() if entry.guest in guests}
     mdevs = {uuid: replace(mdev, in_use=mdev.in_use and uuid not in free) for uuid, mdev in state.mdevs.items()}
     devices = {
-        device: replace(sub, mdevs=tuple(mdevs[mdev.uuid] for mdev in sub.mdevs))
+        device: replace(
+            sub,
+            mdevs=tuple(mdevs[mdev.uuid] for mdev in sub.mdevs),
+            removing=sub.removing and not (device in state.journal and state.journal[device].guest in guests),
+        )
         for device, sub in state.by_device.items()
     }
     return replace(state, mdevs=mdevs, by_device=devices)

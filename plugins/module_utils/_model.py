@@ -100,7 +100,8 @@ class Subchannel:
     pom: str = ""
     device: CcwDevice | None = None
     mdevs: tuple[Mdev, ...] = ()
-    available_instances: int = 0
+    removing: bool = False
+    """Whether a mediated device is being removed and somebody still has it open: gone, and its instance not free."""
     kept_driver: str = ""
     """The driver that driverctl gives the subchannel at boot."""
     kept_mdevs: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ from ._refusals import Refused
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-ERRORS = (HostError, JournalError, StepFailed, NotAsWanted, BadName, CcwError, GuestError)
+ERRORS = (HostError, JournalError, BadName, CcwError, GuestError)
 
 
 def host_of(module: AnsibleModule) -> Host:
@@ -52,6 +52,8 @@ def run(module: AnsibleModule, work: Callable[[Host], dict[str, Any]]) -> None:
             undone=[step.as_action() for step in exc.undone],
             changed=bool(exc.done or exc.stuck),
         )
+    except NotAsWanted as exc:
+        module.fail_json(msg=str(exc), actions=[step.as_action() for step in exc.done], changed=bool(exc.done))
     except KernelError as exc:
         module.fail_json(msg=str(exc), **(report(exc.support) if exc.support else {}))
     except ERRORS as exc:

@@ -133,6 +133,7 @@ def observe_subchannel(host: Host, busid: BusId, mdevs: dict[str, Mdev], uses: U
     masks = (host.get(f"{path}/pimpampom").split() + ["", "", ""])[:3]
     override = host.get(f"{path}/driver_override")
     device = observe_ccw_below(host, path, uses)
+    carried = tuple(mdev for mdev in mdevs.values() if mdev.subchannel == busid)
     return Subchannel(
         busid=busid,
         type=int(host.get(f"{path}/type") or "0", 16),
@@ -145,11 +146,11 @@ def observe_subchannel(host: Host, busid: BusId, mdevs: dict[str, Mdev], uses: U
         pam=masks[1],
         pom=masks[2],
         device=device,
-        mdevs=tuple(mdev for mdev in mdevs.values() if mdev.subchannel == busid),
+        mdevs=carried,
         kept_driver=host.get(f"{DRIVERCTL_DIRECTORY}/css-{busid}"),
         kept_mdevs=kept_mdevs(host, busid),
         manual_mdevs=manual_mdevs(host, busid),
-        available_instances=int(host.get(f"{path}/mdev_supported_types/{MDEV_TYPE}/available_instances") or "0"),
+        removing=not carried and host.get(f"{path}/mdev_supported_types/{MDEV_TYPE}/available_instances") == "0",
     )
 
 

@@ -403,6 +403,17 @@ ROWS: tuple[Row, ...] = (
         absent=True,
     ),
     Row(
+        "in-use",
+        "A mediated device was removed while a running guest had it open, and the guest still has",
+        lambda case: case.passed and case.subchannel is not None and case.subchannel.removing,
+        lambda case: (
+            f"a running guest{' (' + case.owner + ')' if case.owner else ''} still has the mediated device open that "
+            f"was removed from subchannel {case.place.busid}: it is gone, and no instance is free"
+        ),
+        _say("Stop that guest: the kernel then finishes the removal. Run this again afterwards"),
+        absent=True,
+    ),
+    Row(
         "uuid-taken",
         "A mediated device on another subchannel has this uuid",
         _uuid_taken,

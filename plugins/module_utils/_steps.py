@@ -16,7 +16,7 @@ from ._busid import BusId
 from ._host import Host, HostError
 from ._journal import get_entry, put_entry
 from ._kernel import load_module, read_loaded
-from ._model import IO_SUBCHANNEL, MDEV_TYPE, JournalEntry
+from ._model import IO_SUBCHANNEL, MDEV_TYPE, VFIO_CCW, JournalEntry
 from ._observe import (
     CCW_DEVICES,
     CSS_DEVICES,
@@ -89,7 +89,10 @@ def _unbind(host: Host, step: Step) -> None:
     if step.device is not None and host.get(f"{CCW_DEVICES}/{step.device}/online") == "1":
         text = f"device {step.device} is online (again): somebody may use it"
         raise HostError("write", step.path, errno.EBUSY, step.written, text)
-    write(host, step)
+    if step.value == VFIO_CCW:
+        host.write_bounded(step.path, step.written)  # waits for whoever still has a mediated device open
+    else:
+        write(host, step)
 
 
 def _bind_and_recognise(host: Host, step: Step) -> None:

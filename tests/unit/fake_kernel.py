@@ -30,6 +30,7 @@ class FakeHost(Host):
         self.kernel = kernel
         self.writes: list[tuple[str, str]] = []
         self.saves: list[str] = []
+        self.bounded: list[str] = []
         self.permitted = True
         self.denied: tuple[str, ...] = ()
         """What paths begin with that this user may not read."""
@@ -47,6 +48,7 @@ class FakeHost(Host):
             raise HostError("write", path, number, value)
 
     def write_bounded(self, path: str, value: str, timeout: float = 0) -> None:
+        self.bounded.append(path)
         self.write(path, value)
 
     def save(self, path: str, text: str, mode: int = 0o644) -> None:

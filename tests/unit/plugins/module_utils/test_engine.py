@@ -414,3 +414,24 @@ def test_a_write_that_blocks_does_not_hold_the_lock(tmp_path):
     with host.locked(LOCK_FILE, 5):
         pass
     os.close(os.open(tmp_path / "remove", os.O_RDONLY | os.O_NONBLOCK))  # lets the child go
+
+
+def test_what_may_wait_for_a_guest_is_bounded(kernel):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    host = kernel.host()
+    converge(host, [BACK], check_mode=False)
+    assert host.bounded == [path for path, _value in BACK_WRITES[:2]]
+
+
+def test_a_removal_that_waits_for_a_guest_that_is_to_be_stopped_is_foreseen(kernel):
+    converge(kernel.host(), [WANTED], check_mode=False)
+    half_remove(kernel)
+    with pytest.raises(Refused, match=r"guest \(linux01\) still has .*in-use"):
+        converge(kernel.host(), [BACK], check_mode=True)
+    assert converge(kernel.host(), [BACK], check_mode=True, stopped_guests=["linux01"]).changed
+
+
+def half_remove(kernel):
+    """The directory goes first; the instance is free only when the last user has let go."""
+    kernel._remove(UUID)
+    kernel.put("sys/devices/css0/0.0.16ca/mdev_supported_types/vfio_ccw-io/available_instances", "0\n")

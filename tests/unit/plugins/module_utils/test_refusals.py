@@ -85,6 +85,12 @@ def foreign_mdev(kernel):
     kernel.put("var/lib/vfio_ccw/journal.json", json.dumps({"format": 1, "devices": {}}))
 
 
+def half_removed(kernel):
+    pass_to(kernel)
+    kernel._remove(UUID)
+    kernel.put("sys/devices/css0/0.0.16ca/mdev_supported_types/vfio_ccw-io/available_instances", "0\n")
+
+
 def kept_mdev(kernel):
     kernel.put(f"etc/mdevctl.d/0.0.16ca/{OTHER_UUID}", '{"mdev_type": "vfio_ccw-io", "start": "auto"}')
 
@@ -212,6 +218,8 @@ CASES = [
     ("other-uuid", foreign_mdev, {**DISK, "state": "absent"}, "not made here"),
     ("other-uuid", pass_to, {**DISK, "uuid": OTHER_UUID, "state": "absent"}, UUID),
     ("other-uuid-at-boot", kept_mdev, {**DISK, "uuid": UUID}, f"mdevctl undefine -u {OTHER_UUID} -p 0.0.16ca"),
+    ("in-use", half_removed, {**DISK, "state": "absent"}, "was removed from subchannel 0.0.16ca"),
+    ("in-use", half_removed, {**DISK, "uuid": OTHER_UUID}, "Stop that guest"),
     ("in-use", passed_and_in_use, {**DISK, "state": "absent"}, "/dev/vfio/0 is busy"),
     ("uuid-taken", taken_uuid, {**DISK, "uuid": UUID}, "0.0.16cc"),
     ("malformed", None, {"device": "7e52"}, "'7e52'"),

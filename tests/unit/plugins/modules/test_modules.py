@@ -112,3 +112,18 @@ def test_a_diff_shows_the_writes_to_the_kernel():
     )
     assert (states["before"], states["after"]) == ("a\n", "b\n")
     assert len(_module.diff("a\n", "a\n", "devices", [])) == 1
+
+
+def test_what_was_done_is_told_even_when_the_host_is_not_as_wanted(end, kernel):
+    create = kernel._create
+
+    def create_and_leave(sch, value):
+        answer = create(sch, value)
+        kernel.put(f"sys/devices/css0/{sch}/dev_busid", "none\n")
+        return answer
+
+    kernel._create = create_and_leave
+    module = end(lambda host: converge(host, [DISK], check_mode=False))
+    assert module.failed and module.result["changed"] is True
+    assert "no subchannel of this host has the device any more" in module.result["msg"]
+    assert module.result["actions"][-1]["step"] == "create-mdev"

@@ -10,11 +10,13 @@ import json
 import os
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed, run_step
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError, StillBlocked
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._journal import LOCK_FILE
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._steps import unbind_ccw, unbind_subchannel
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 WANTED = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "devno": "fe.0.1234"}
@@ -247,23 +249,19 @@ def test_giving_back_is_not_undone_once_the_host_has_the_device(kernel, at):
     assert [step.kind for step in failure.value.done][:2] == ["remove-mdev", "unbind-subchannel"]
 
 
-def test_a_disk_that_comes_online_again_is_not_unbound(kernel):
+@pytest.mark.parametrize(
+    "step",
+    [
+        unbind_ccw(BusId.parse("0.0.7e52"), "dasd-eckd"),
+        unbind_subchannel(BusId.parse("0.0.7e52"), BusId.parse("0.0.16ca"), "io_subchannel"),
+    ],
+)
+def test_a_disk_that_comes_online_again_is_not_unbound(kernel, step):
     """A udev rule may set it online between our two writes."""
     host = kernel.host()
-    unbind = kernel._unbind
-
-    def unbind_then_online(bus, driver, name):
-        answer = unbind(bus, driver, name)
-        if bus == "ccw":
-            kernel._bind_ccw(name, driver)
-            kernel._online(name, "1")
-        return answer
-
-    kernel._unbind = unbind_then_online
-    with pytest.raises(StepFailed):
-        converge(host, [WANTED], check_mode=False)
-    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
-    assert ("/sys/bus/css/drivers/io_subchannel/unbind", "0.0.16ca") not in host.writes
+    with pytest.raises(HostError, match="0.0.7e52 is online"):
+        run_step(host, step)
+    assert host.writes == []
 
 
 def test_a_device_that_fails_does_not_take_back_one_that_was_done(kernel):

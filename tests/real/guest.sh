@@ -11,7 +11,7 @@ mount -t devtmpfs dev /dev
 say() { echo "guest: $*"; }
 seconds() { cut -d' ' -f1 /proc/uptime; }
 
-device=/sys/bus/ccw/devices/0.0.1234
+device=/sys/bus/ccw/devices/0.0.1231
 insmod /modules/dasd_mod.ko
 insmod /modules/dasd_eckd_mod.ko
 say "kernel $(uname -r)"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A real qemu-system-s390x and a stock Debian kernel on the emulated host's disk. ``make test-real`` runs it.
+"""A real qemu-system-s390x and a stock Debian kernel on the emulated host's disks. ``make test-real`` runs it.
 
 One line for each step. On failure: what failed, and the last lines of the guest's console. Everything has a limit
 of time. What is fetched and built is kept in build/real.
@@ -7,157 +7,33 @@ of time. What is fetched and built is kept in build/real.
 
 from __future__ import annotations
 
-import os
-import queue
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import ccwemu
-import initramfs
 from packages import Missing, Packages, qemu
+from rig import BUSYBOX, HERE, HOST, KERNEL, Failure, Guest, Lab, Progress, expect, guest_image, qemu_command
 
-HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / "build/real"
 LAB = Path(ccwemu.__file__).parent / "labs/seed.yml"
-HOST, UUID, DEVNO = "lpar1", "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920", "fe.0.1234"
-KERNEL, BUSYBOX = r"linux-image-6\.1\.0-\d+-s390x", "busybox-static"
-MODULES = ("dasd_mod.ko", "dasd_eckd_mod.ko")
-GUEST_TIMEOUT, COMMAND_TIMEOUT = 180, 60  # seconds; an emulated CPU on a busy machine
 CONSOLE_LINES = 30
-IMAGES = "/srv/guest"
+DISKS = {
+    "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920": ("0.0.7e52", "0.0.16ca"),
+    "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb921": ("0.0.7e54", "0.0.16cc"),
+    "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb922": ("0.0.7e55", "0.0.16cd"),
+}
+UUIDS = list(DISKS)
 
 
-class Failure(Exception):
-    pass
-
-
-class Progress:
-    """Prints a line when a step is done, with the time that it took."""
-
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-
-    def __call__(self, text: str) -> None:
-        now = time.monotonic()
-        print(f"real: {text} ({now - self._since:.1f} s)", flush=True)
-        self._since = now
-
-
-class Lab:
-    """The emulated host, in a directory of labs of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self._environment = {**os.environ, "CCWEMU_HOME": str(home)}
-        self._root = home / "seed/hosts" / HOST / "root"
-
-    def command(self, *words: str, stdin: str = "") -> str:
-        """Run ccwemu; its output. Raises Failure."""
-        done = subprocess.run(
-            [sys.executable, "-m", "ccwemu", *words],
-            input=stdin, env=self._environment, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise Failure(f"ccwemu {' '.join(words)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
-        return done.stdout
-
-    def host(self, *words: str) -> str:
-        """An action of host.sh on the host."""
-        return self.command("exec", HOST, "--", "sh", "-s", *words, stdin=(HERE / "host.sh").read_text()).strip()
-
-    def put(self, name: str, content: bytes) -> str:
-        """A file on the host; its path there."""
-        directory = self._root / IMAGES[1:]
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_bytes(content)
-        return f"{IMAGES}/{name}"
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "ccwemu", "exec", HOST, "--", *words],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            env=self._environment,
-        )  # fmt: skip
-
-
-class Guest:
-    """A running QEMU. What the guest says on its console line by line, and what of it is meant for us."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._deadline = time.monotonic() + GUEST_TIMEOUT
-        self.console: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line.rstrip())
-        self._lines.put(None)
-
-    def says(self) -> Iterator[tuple[str, str]]:
-        """(word, rest) of each line of the guest's init, until QEMU has ended. Raises Failure after the limit."""
-        while True:
-            try:
-                line = self._lines.get(timeout=max(0.0, self._deadline - time.monotonic()))
-            except queue.Empty:
-                raise Failure(f"the guest has not ended {GUEST_TIMEOUT} s after its start") from None
-            if line is None:
-                break
-            self.console.append(line)
-            if line.startswith("guest: "):
-                word, _, rest = line[7:].partition(" ")
-                yield word, rest
-        status = self._process.wait(timeout=COMMAND_TIMEOUT)
-        if status:
-            raise Failure(f"qemu-system-s390x ended with status {status}")
-
-    def stop(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(timeout=COMMAND_TIMEOUT)
-
-
-def guest_image(packages: Packages, say: Progress) -> tuple[bytes, bytes]:
-    """Kernel and initramfs. Raises Missing."""
-    kernel = packages.unpacked(KERNEL)
-    busybox = packages.unpacked(BUSYBOX)
-    say(f"packages: {kernel.name}, {busybox.name}")
-    (image,) = kernel.glob("boot/vmlinuz-*")
-    files = {"init": (HERE / "guest.sh").read_bytes(), "bin/busybox": (busybox / "bin/busybox").read_bytes()}
-    for module in MODULES:
-        (path,) = kernel.glob(f"**/{module}")
-        files[f"modules/{module}"] = path.read_bytes()
-    for directory in ("proc", "sys", "dev"):
-        files[f"{directory}/.mount-point"] = b""
-    return image.read_bytes(), initramfs.build(files)
-
-
-def qemu_command(kernel: str, initrd: str) -> list[str]:
-    return [
-        "env", "CCWEMU_QEMU=real", "qemu-system-s390x", "-M", "s390-ccw-virtio", "-m", "512", "-no-reboot",
-        "-nodefaults", "-nographic", "-serial", "stdio", "-kernel", kernel, "-initrd", initrd,
-        "-append", "console=ttysclp0 quiet rdinit=/bin/busybox -- sh /init",
-        "-device", f"vfio-ccw,id=disk,sysfsdev=/sys/bus/mdev/devices/{UUID},devno={DEVNO}",
-    ]  # fmt: skip
-
-
-def expect(what: str, found: object, expected: object) -> None:
-    if found != expected:
-        raise Failure(f"{what}: found {found!r}, expected {expected!r}")
-
-
-def check_busy(lab: Lab) -> None:
+def check_busy(lab: Lab, uuid: str) -> None:
     """Nobody else can open the group while the guest has its device."""
-    group = lab.host("group", UUID)
+    group = lab.host("group", uuid)
     try:
         lab.command("exec", HOST, "--", "dd", f"if=/dev/vfio/{group}", "count=0", "status=none")
     except Failure as failure:
@@ -167,14 +43,14 @@ def check_busy(lab: Lab) -> None:
     raise Failure(f"/dev/vfio/{group} can be opened while the guest runs; expected: Device or resource busy")
 
 
-def run_guest(lab: Lab, guest: Guest, say: Progress) -> str:
-    """Follow the guest to its end; the checksum of what it wrote. Raises Failure."""
+def one_disk(lab: Lab, guest: Guest, say: Progress) -> str:
+    """guest.sh: the checksum of what the guest wrote. Raises Failure."""
     told: dict[str, str] = {}
     for word, rest in guest.says():
         told[word] = rest
         say(f"guest: {word} {rest}".rstrip())
         if word == "online":
-            check_busy(lab)
+            check_busy(lab, UUIDS[0])
             say("host: the group is busy")
     expect("the device in the guest", told.get("device"), "3990/e9 3390/0c")
     # The lab's serial number has not the 14 characters of a real one: Linux shows the blanks behind it.
@@ -184,25 +60,67 @@ def run_guest(lab: Lab, guest: Guest, say: Progress) -> str:
     return told["written"]
 
 
-def run(lab: Lab, image: tuple[bytes, bytes], say: Progress) -> None:
-    lab.command("up", str(LAB))
-    say("the lab is up")
-    lab.host("give", UUID)
-    say(f"host: 0.0.7e52 is mediated device {UUID}")
-    words = qemu_command(lab.put("kernel", image[0]), lab.put("initrd", image[1]))
-    guest = Guest(lab.start(*words))
+def several_disks(lab: Lab, guest: Guest, say: Progress) -> str:
+    """several.sh: paths go and come while the guest reads; then the host wants a disk back. Raises Failure."""
+    without_path: set[str] = set()
+    stage = 0
+    told: dict[str, str] = {}
+    for word, rest in guest.says():
+        told[word] = rest
+        say(f"guest: {word} {rest}".rstrip())
+        if word == "kernel" and "No operational channel path is left" in rest:
+            without_path.add(rest.split(":")[0])
+        if word == "read":
+            expect("disks that the guest could read", rest, "3 of 3")
+        if word == "read" and stage in (0, 1):
+            lab.host("path", ("41", "42")[stage], "off")
+            say(("host: CHPID 41 is off", "host: CHPID 42 is off, the last one")[stage])
+            stage += 1
+        elif stage == 2 and len(without_path) == 3:
+            lab.host("path", "42", "on")
+            lab.host("path", "41", "on")
+            say("host: both CHPIDs are on")
+            stage = 3
+        elif word == "read" and stage == 3:
+            lab.host("take", UUIDS[2], *DISKS[UUIDS[2]])
+            say("host: asked for a disk and has it back, online")
+            stage = 4
+            break  # the guest's read of the disk that it has lost may wait for ever: the guest is ended
+    expect("disks without a path, as the guest saw it", sorted(without_path), ["0.0.1231", "0.0.1232", "0.0.1233"])
+    expect("stages that were passed", stage, 4)
+    return ""
+
+
+Follow = Callable[[Lab, Guest, Progress], str]
+
+
+def run_guest(lab: Lab, packages: Packages, script: str, uuids: list[str], follow: Follow, say: Progress) -> str:
+    """Give the disks away, run a guest with them; what came of it. Raises Failure, Missing."""
+    kernel, initrd = guest_image(packages, script)
+    for uuid in uuids:
+        lab.host("give", uuid, *DISKS[uuid])
+        say(f"host: {DISKS[uuid][0]} is mediated device {uuid}")
+    guest = Guest(lab.start(*qemu_command(lab.put("kernel", kernel), lab.put("initrd", initrd), uuids)))
     try:
-        written = run_guest(lab, guest, say)
+        return follow(lab, guest, say)
     except Failure:
         console = "\n".join(guest.console[-CONSOLE_LINES:])
         print(f"--- the guest's console, last {CONSOLE_LINES} lines ---\n{console}\n---", file=sys.stderr)
         raise
     finally:
         guest.stop()
-    lab.host("take", UUID)
+
+
+def run(lab: Lab, packages: Packages, say: Progress) -> None:
+    say(f"packages: {packages.unpacked(KERNEL).name}, {packages.unpacked(BUSYBOX).name}")
+    lab.command("up", str(LAB))
+    say("the lab is up")
+    written = run_guest(lab, packages, "guest.sh", UUIDS[:1], one_disk, say)
+    lab.host("take", UUIDS[0], *DISKS[UUIDS[0]])
     say("host: 0.0.7e52 is back and online")
-    expect("checksum of what the host reads", lab.host("sum"), written)
+    expect("checksum of what the host reads", lab.host("sum", UUIDS[0], *DISKS[UUIDS[0]]), written)
     say("host: reads the same bytes")
+    run_guest(lab, packages, "several.sh", UUIDS, several_disks, say)
 
 
 def main() -> int:
@@ -212,9 +130,8 @@ def main() -> int:
     home.chmod(0o755)
     lab = Lab(home)
     try:
-        program = qemu()
-        say(f"{program}")
-        run(lab, guest_image(Packages(CACHE), say), say)
+        say(f"{qemu()}")
+        run(lab, Packages(CACHE), say)
     except (Failure, Missing, subprocess.TimeoutExpired) as problem:
         print(f"real: FAILED: {problem}", file=sys.stderr)
         return 1

@@ -105,7 +105,7 @@ class Guest:
                 break
             self.console.append(line)
             if line.startswith("guest: "):
-                word, _, rest = line[7:].partition(" ")
+                word, _space, rest = line[7:].partition(" ")
                 yield word, rest
             elif "] dasd-eckd 0." in line:
                 yield "kernel", line.partition("] dasd-eckd ")[2]

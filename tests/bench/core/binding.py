@@ -60,7 +60,7 @@ def _time(body: Callable[[int], None], seconds: float) -> float:
     while taken < seconds / REPEATS:
         rounds *= 2
         taken = _seconds(body, rounds)
-    return min(_seconds(body, rounds) for _ in range(REPEATS)) / rounds * 1e6
+    return min(_seconds(body, rounds) for _round in range(REPEATS)) / rounds * 1e6
 
 
 def _seconds(body: Callable[[int], None], rounds: int) -> float:

@@ -118,9 +118,18 @@ uint8_t eckd_reject(struct eckd *eckd, uint8_t message)
 	return eckd_check(eckd, SENSE0_REJECT, 0, message);
 }
 
+uint8_t eckd_fetch_parameters(struct eckd *eckd, struct channel *channel, uint8_t *data, size_t size)
+{
+	size_t got = channel_fetch(channel, data, size);
+
+	if (channel_failed(channel))
+		return UNIT_END;
+	return got < size ? eckd_reject(eckd, MESSAGE_COUNT) : 0;
+}
+
 static void reject(struct device *device)
 {
-	eckd_check(eckd_of(device), SENSE0_REJECT, 0, MESSAGE_COMMAND);
+	eckd_reject(eckd_of(device), MESSAGE_COMMAND);
 }
 
 static void chain_begin(struct device *device, unsigned path)

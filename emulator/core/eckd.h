@@ -185,6 +185,9 @@ uint8_t eckd_set_extent(struct eckd *eckd, const uint8_t data[ECKD_EXTENT_SIZE])
 uint8_t eckd_set_location(struct eckd *eckd, const uint8_t data[ECKD_LOCATE_SIZE]);
 uint8_t eckd_reject(struct eckd *eckd, uint8_t message);
 
+/* The parameters of a command, all of them. 0, or the status to end with: too few came, or the channel met a check. */
+uint8_t eckd_fetch_parameters(struct eckd *eckd, struct channel *channel, uint8_t *data, size_t size);
+
 /* The command used one operation of the domain. */
 static inline void eckd_use_operation(struct eckd *eckd)
 {

@@ -125,11 +125,11 @@ uint8_t eckd_perform_function(struct device *device, struct channel *channel)
 	if (channel_failed(channel))
 		return UNIT_END;
 	if (size < 7)
-		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_COUNT);
+		return eckd_reject(eckd, MESSAGE_COUNT);
 	if (data[0] == SET_CHARACTERISTICS)
 		return UNIT_END;
 	if (data[0] != PREPARE || data[6] != FEATURES)
-		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_PARAMETER);
+		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	eckd->chain->page_ready = true;
 	return UNIT_END;
 }
@@ -144,7 +144,7 @@ uint8_t eckd_read_subsystem_data(struct device *device, struct channel *channel)
 	uint8_t features[256] = {0};
 
 	if (!eckd->chain->page_ready)
-		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	eckd->chain->page_ready = false;
 	if (eckd->announces_prefix) {
 		features[8] = 0x01;                    /* Prefix */

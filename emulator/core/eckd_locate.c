@@ -34,14 +34,11 @@ uint8_t eckd_set_extent(struct eckd *eckd, const uint8_t data[ECKD_EXTENT_SIZE])
 uint8_t eckd_define_extent(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	uint8_t data[ECKD_EXTENT_SIZE], status;
-	size_t size = channel_fetch(channel, data, sizeof(data));
+	uint8_t data[ECKD_EXTENT_SIZE];
+	uint8_t status = eckd_fetch_parameters(eckd, channel, data, sizeof(data));
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (size < sizeof(data))
-		return eckd_reject(eckd, MESSAGE_COUNT);
-	status = eckd_set_extent(eckd, data);
+	if (!status)
+		status = eckd_set_extent(eckd, data);
 	return status ? status : UNIT_END;
 }
 
@@ -123,13 +120,11 @@ uint8_t eckd_set_location(struct eckd *eckd, const uint8_t data[ECKD_LOCATE_SIZE
 uint8_t eckd_locate_record(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	uint8_t data[ECKD_LOCATE_SIZE], status;
-	size_t size = channel_fetch(channel, data, sizeof(data));
+	uint8_t data[ECKD_LOCATE_SIZE];
+	uint8_t status = eckd_fetch_parameters(eckd, channel, data, sizeof(data));
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (size < sizeof(data))
-		return eckd_reject(eckd, MESSAGE_COUNT);
+	if (status)
+		return status;
 	if (!eckd->chain->extent_defined || eckd->chain->in_domain)
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if (!known_operation(data[0] & 0x3f))
@@ -179,15 +174,13 @@ uint8_t eckd_seek(struct device *device, struct channel *channel)
 	enum { SEEK_CYLINDER = 0x0b, SEEK_HEAD = 0x1b };
 	struct eckd *eckd = eckd_of(device);
 	struct eckd_chain *chain = eckd->chain;
-	uint8_t data[6], status;
-	size_t size = channel_fetch(channel, data, sizeof(data));
+	uint8_t data[6];
+	uint8_t status = eckd_fetch_parameters(eckd, channel, data, sizeof(data));
 	uint32_t track, heads = eckd->image->heads;
 	uint8_t least = channel->command == SEEK_HEAD ? 0x10 : channel->command == SEEK_CYLINDER ? 0x08 : 0x00;
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (size < sizeof(data))
-		return eckd_reject(eckd, MESSAGE_COUNT);
+	if (status)
+		return status;
 	if (chain->in_domain)
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if ((chain->mask & MASK_SEEK) > least)
@@ -222,12 +215,10 @@ uint8_t eckd_set_file_mask(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
 	uint8_t mask;
-	size_t size = channel_fetch(channel, &mask, 1);
+	uint8_t status = eckd_fetch_parameters(eckd, channel, &mask, sizeof(mask));
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (!size)
-		return eckd_reject(eckd, MESSAGE_COUNT);
+	if (status)
+		return status;
 	if (eckd->chain->extent_defined || eckd->chain->mask_set)
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	eckd->chain->mask = mask;
@@ -239,12 +230,10 @@ uint8_t eckd_set_file_mask(struct device *device, struct channel *channel)
 uint8_t eckd_set_sector(struct device *device, struct channel *channel)
 {
 	uint8_t sector;
-	size_t size = channel_fetch(channel, &sector, 1);
+	uint8_t status = eckd_fetch_parameters(eckd_of(device), channel, &sector, sizeof(sector));
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (!size)
-		return eckd_reject(eckd_of(device), MESSAGE_COUNT);
+	if (status)
+		return status;
 	if (sector != 0xff && sector >= 224)
 		return eckd_reject(eckd_of(device), MESSAGE_PARAMETER);
 	return UNIT_END;

@@ -83,13 +83,11 @@ uint8_t eckd_set_pgid(struct device *device, struct channel *channel)
 	struct eckd *eckd = eckd_of(device);
 	struct eckd_path *path = &eckd->paths[channel->path];
 	uint8_t data[1 + ECKD_PGID_SIZE];
-	size_t size = channel_fetch(channel, data, sizeof(data));
+	uint8_t status = eckd_fetch_parameters(eckd, channel, data, sizeof(data));
 	bool done = false;
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (size < sizeof(data))
-		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_COUNT);
+	if (status)
+		return status;
 	switch (data[0] & FUNCTION) {
 	case FUNCTION_ESTABLISH:
 		done = establish(eckd, path, data + 1, data[0] & FUNCTION_MULTIPATH);
@@ -103,7 +101,7 @@ uint8_t eckd_set_pgid(struct device *device, struct channel *channel)
 			ungroup(path);
 		break;
 	}
-	return done ? UNIT_END : eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_PARAMETER);
+	return done ? UNIT_END : eckd_reject(eckd, MESSAGE_PARAMETER);
 }
 
 /* The reservation commands bring the sense bytes along. */

@@ -62,8 +62,9 @@ static uint8_t locate(struct eckd *eckd, struct channel *channel, const uint8_t 
 
 	if (!known_operation(operation, extended) || length > sizeof(parameter))
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
-	if (length && channel_fetch(channel, parameter, length) < length)
-		return channel_failed(channel) ? UNIT_END : eckd_reject(eckd, MESSAGE_COUNT);
+	status = length ? eckd_fetch_parameters(eckd, channel, parameter, length) : 0;
+	if (status)
+		return status;
 	if (!(data[LRE_AUXILIARY] & AUXILIARY_LENGTH_VALID) && get_be16(data + LRE_LENGTH))
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	if (operation == LOCATE_EXTENDED && extended == EXTENDED_WRITE_FULL_TRACK &&
@@ -82,12 +83,10 @@ uint8_t eckd_locate_record_extended(struct device *device, struct channel *chann
 {
 	struct eckd *eckd = eckd_of(device);
 	uint8_t data[LRE_SIZE];
-	size_t size = channel_fetch(channel, data, sizeof(data));
+	uint8_t status = eckd_fetch_parameters(eckd, channel, data, sizeof(data));
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (size < sizeof(data))
-		return eckd_reject(eckd, MESSAGE_COUNT);
+	if (status)
+		return status;
 	if (!eckd->chain->extent_defined || eckd->chain->in_domain)
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	return locate(eckd, channel, data);
@@ -98,13 +97,11 @@ uint8_t eckd_prefix(struct device *device, struct channel *channel)
 {
 	enum { EXTENT_ONLY = 0, EXTENT_AND_LOCATE = 1 };
 	struct eckd *eckd = eckd_of(device);
-	uint8_t data[PFX_SIZE], status;
-	size_t size = channel_fetch(channel, data, sizeof(data));
+	uint8_t data[PFX_SIZE];
+	uint8_t status = eckd_fetch_parameters(eckd, channel, data, sizeof(data));
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (size < sizeof(data))
-		return eckd_reject(eckd, MESSAGE_COUNT);
+	if (status)
+		return status;
 	if (data[0] > EXTENT_AND_LOCATE || !(data[1] & VALID_EXTENT))
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	if (data[1] & VERIFY_BASE && data[2] != eckd->identity.unit_address)

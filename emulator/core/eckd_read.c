@@ -113,7 +113,7 @@ uint8_t eckd_read_ipl(struct device *device, struct channel *channel)
 	uint8_t status;
 
 	if (eckd->chain->extent_defined)
-		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	eckd->chain->index_passes = 0;
 	eckd->chain->found = false;
 	status = eckd_move_to(eckd, 0);

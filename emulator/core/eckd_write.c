@@ -38,7 +38,7 @@ uint8_t eckd_permit_write(struct eckd *eckd, enum eckd_access access)
 	    (access == ACCESS_WRITE_TRACK && write != MASK_ALL))
 		return file_protected(eckd);
 	if (!eckd->chain->found)
-		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	return eckd_enter_domain(eckd, access);
 }
 
@@ -134,12 +134,10 @@ static void format(struct eckd *eckd, struct channel *channel, uint32_t offset, 
 /* Get the count field of a record to be formatted. 0, or the status to end with. */
 static uint8_t fetch_count(struct eckd *eckd, struct channel *channel, uint8_t count[CKD_COUNT_SIZE])
 {
-	size_t size = channel_fetch(channel, count, CKD_COUNT_SIZE);
+	uint8_t status = eckd_fetch_parameters(eckd, channel, count, CKD_COUNT_SIZE);
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (size < CKD_COUNT_SIZE)
-		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_COUNT);
+	if (status)
+		return status;
 	return eckd_looks_like_end(count) ? eckd_invalid_format(eckd) : 0;
 }
 
@@ -168,7 +166,7 @@ uint8_t eckd_write_ckd(struct device *device, struct channel *channel)
 	if (status)
 		return status;
 	if (eckd->chain->orientation < AT_COUNT)
-		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	status = fetch_count(eckd, channel, count);
 	if (status)
 		return status;
@@ -192,7 +190,7 @@ uint8_t eckd_write_r0(struct device *device, struct channel *channel)
 	if ((eckd->chain->mask & MASK_WRITE) != MASK_ALL)
 		return file_protected(eckd);
 	if (eckd->chain->orientation > AT_HOME)
-		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	status = fetch_count(eckd, channel, count);
 	if (status)
 		return status;
@@ -212,7 +210,6 @@ uint8_t eckd_write_home(struct device *device, struct channel *channel)
 	struct eckd *eckd = eckd_of(device);
 	uint8_t address[CKD_HOME_SIZE], *track;
 	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT);
-	size_t size;
 
 	if (status)
 		return status;
@@ -220,11 +217,9 @@ uint8_t eckd_write_home(struct device *device, struct channel *channel)
 		return file_protected(eckd);
 	if (eckd->chain->orientation > AT_HOME)
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
-	size = channel_fetch(channel, address, sizeof(address));
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (size < sizeof(address))
-		return eckd_reject(eckd, MESSAGE_COUNT);
+	status = eckd_fetch_parameters(eckd, channel, address, sizeof(address));
+	if (status)
+		return status;
 	if (memcmp(address, eckd_track_bytes(eckd), sizeof(address)))
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	track = ckd_stage_track(eckd->image, eckd->chain->track);
@@ -245,7 +240,7 @@ uint8_t eckd_erase(struct device *device, struct channel *channel)
 	if (status)
 		return status;
 	if (eckd->chain->orientation < AT_COUNT)
-		return eckd_check(eckd, SENSE0_REJECT, 0, MESSAGE_SEQUENCE);
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	for (uint32_t left = eckd->image->track_size / sizeof(piece); left; left--)
 		if (channel_fetch_upto(channel, piece, sizeof(piece)) < sizeof(piece))
 			break;

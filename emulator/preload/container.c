@@ -7,6 +7,7 @@
 #include <linux/vfio.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PAGE UINT64_C(4096)
 
@@ -116,19 +117,23 @@ static void release(struct node *node)
 	struct container *container = (struct container *)node;
 
 	storage_free(&container->storage);
+	close(container->file);
 	pthread_mutex_destroy(&container->lock);
 	free(container);
 }
 
 static const struct node_class container_class = {.control = control, .release = release};
 
-struct container *container_new(void)
+struct container *container_new(int file)
 {
 	struct container *container = calloc(1, sizeof(*container));
 
-	if (!container)
+	if (!container) {
+		close(file);
 		return NULL;
+	}
 	node_init(&container->node, &container_class);
+	container->file = file;
 	pthread_mutex_init(&container->lock, NULL);
 	storage_init(&container->storage);
 	return container;

@@ -12,13 +12,14 @@
 struct container {
 	struct node node;           /* first: a struct node * of this class is a struct container * */
 	pthread_mutex_t lock;       /* taken after a device's */
+	int file;                   /* the emulated host's node, open as long as this is */
 	struct storage storage;
 	unsigned groups;            /* attached */
 	bool ready;                 /* VFIO_SET_IOMMU was done */
 };
 
-/* NULL: no memory */
-struct container *container_new(void);
+/* Takes the file over. NULL: no memory; the file is closed. */
+struct container *container_new(int file);
 
 /* The container behind a descriptor, with a reference; NULL: it is something else. */
 struct container *container_of(int fd);

@@ -109,21 +109,25 @@ static void release(struct node *node)
 	struct group *group = (struct group *)node;
 
 	leave_container(group);
+	close(group->file);
 	pthread_mutex_destroy(&group->lock);
 	free(group);
 }
 
 static const struct node_class group_class = {.control = control, .release = release};
 
-struct group *group_new(unsigned number)
+struct group *group_new(unsigned number, int file)
 {
 	struct group *group = calloc(1, sizeof(*group));
 
-	if (!group)
+	if (!group) {
+		close(file);
 		return NULL;
+	}
 	node_init(&group->node, &group_class);
 	pthread_mutex_init(&group->lock, NULL);
 	group->number = number;
+	group->file = file;
 	return group;
 }
 

@@ -11,13 +11,14 @@
 struct group {
 	struct node node;            /* first, as in struct container */
 	pthread_mutex_t lock;
+	int file;                    /* the emulated host's node: nobody else can open it meanwhile */
 	unsigned number;
 	unsigned devices;            /* open */
 	struct container *container; /* attached to */
 };
 
-/* NULL: no memory */
-struct group *group_new(unsigned number);
+/* Takes the file over. NULL: no memory; the file is closed. */
+struct group *group_new(unsigned number, int file);
 
 /* A device of the group was closed. */
 void group_device_closed(struct group *group);

@@ -15,7 +15,7 @@
 #include "json.h"
 #include "paths.h"
 
-/* A FUSE file system learns of a close a moment after close(2) has returned: EBUSY counts when it stays. */
+/* The host learns a moment later that another program has let the device go: EBUSY counts when it stays. */
 #define BUSY_ROUNDS 15
 #define BUSY_PAUSE_NS 20000000L
 
@@ -114,7 +114,7 @@ static void drop_line(struct host_connection *connection)
 static int send_question(int socket, const char *uuid)
 {
 	char text[128];
-	int size = snprintf(text, sizeof(text), "{\"op\": \"vfio-open\", \"uuid\": \"%s\"}\n", uuid);
+	int size = snprintf(text, sizeof(text), "{\"op\": \"vfio-open\", \"uuid\": \"%s\", \"holds_group\": true}\n", uuid);
 
 	if (size < 0 || (size_t)size >= sizeof(text))
 		return EINVAL;

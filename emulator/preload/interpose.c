@@ -102,6 +102,20 @@ static int install(struct node *node)
 	return fd;
 }
 
+/* What a file of /dev/vfio is here. It takes the file over: as long as it lives, the emulated host has it open. */
+static int install_file(const char *name, int file)
+{
+	struct container *container;
+	struct group *group;
+
+	if (!strcmp(name, "vfio")) {
+		container = container_new(file);
+		return install(container ? &container->node : NULL);
+	}
+	group = group_new((unsigned)strtoul(name, NULL, 10), file);
+	return install(group ? &group->node : NULL);
+}
+
 /* The emulated host's node says whether it may be opened; what it then is, is here. */
 static int open_vfio(const char *path, int flags)
 {
@@ -113,19 +127,10 @@ static int open_vfio(const char *path, int flags)
 		errno = -fd;
 		return -1;
 	}
-	fd = next_open(real, flags, 0);
+	fd = next_open(real, flags | O_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	next_close(fd);
-	if (!strcmp(name, "vfio")) {
-		struct container *container = container_new();
-
-		fd = install(container ? &container->node : NULL);
-	} else {
-		struct group *group = group_new((unsigned)strtoul(name, NULL, 10));
-
-		fd = install(group ? &group->node : NULL);
-	}
+	fd = install_file(name, fd);
 	if (fd >= 0)
 		return fd;
 	errno = -fd;

@@ -8,14 +8,12 @@ visible inside a node).
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab_rig import Lab, give, take, until
 
 import ccwemu
 
@@ -35,49 +33,17 @@ UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 DEVICE = f"vfio-ccw,devno=fe.0.1234,sysfsdev=/sys/bus/mdev/devices/{UUID}"
 QEMU = f"qemu-system-s390x -M s390-ccw-virtio -nodefaults -nographic -daemonize -device {DEVICE}"
 START = f"{QEMU} -name linux01 -pidfile /run/linux01.pid -qmp unix:/run/linux01.qmp,server=on,wait=off"
-PASS = f"""
-set -e
-modprobe vfio_ccw
-echo 0.0.16ca > /sys/bus/css/devices/0.0.16ca/driver/unbind
-echo 0.0.16ca > /sys/bus/css/drivers/vfio_ccw/bind
-echo {UUID} > /sys/bus/css/devices/0.0.16ca/mdev_supported_types/vfio_ccw-io/create
-"""
-TAKE_BACK = f"""
-[ ! -e /sys/bus/mdev/devices/{UUID} ] || echo 1 > /sys/bus/mdev/devices/{UUID}/remove
-echo 0.0.16ca > /sys/bus/css/drivers/vfio_ccw/unbind
-echo 0.0.16ca > /sys/bus/css/drivers/io_subchannel/bind
-echo 1 > /proc/cio_settle
-"""
+PASS = give("0.0.16ca", UUID)
+TAKE_BACK = take("0.0.16ca", UUID)
 
 
-class Lab:
-    """The command ``ccwemu``, and shells in the nodes of one lab."""
-
-    def __init__(self, directory: Path) -> None:
-        sources = str(Path(ccwemu.__file__).parents[1])
-        self._environment = {**os.environ, "CCWEMU_HOME": str(directory), "PYTHONPATH": sources}
-
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "ccwemu", *words],
-            capture_output=True, text=True, env=self._environment, timeout=60, check=False,
-        )  # fmt: skip
-
-    def shell(self, node: str, script: str) -> subprocess.CompletedProcess[str]:
-        return self.command("exec", node, "--", "bash", "-c", script)
-
-    def output(self, node: str, script: str) -> str:
-        done = self.shell(node, script)
-        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    def statistics(self) -> dict[str, int]:
-        """What has gone through the regions of the guest's disk."""
-        ask = "import json; from ccwemu.tools import _host; print(json.dumps(_host.ask({'op': 'statistics'})))"
-        path = str(Path(ccwemu.__file__).parents[1])
-        text = self.output("linux01", f'PYTHONPATH={path} {sys.executable} -c "{ask}"')
-        found: dict[str, int] = json.loads(text)["devices"]["0.0.1234"]
-        return found
+def statistics(lab: Lab) -> dict[str, int]:
+    """What has gone through the regions of the guest's disk."""
+    ask = "import json; from ccwemu.tools import _host; print(json.dumps(_host.ask({'op': 'statistics'})))"
+    path = str(Path(ccwemu.__file__).parents[1])
+    text = lab.output("linux01", f'PYTHONPATH={path} {sys.executable} -c "{ask}"')
+    found: dict[str, int] = json.loads(text)["devices"]["0.0.1234"]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -103,25 +69,17 @@ def guest(lab: Lab) -> Iterator[Lab]:
     lab.output("lpar1", TAKE_BACK)
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Look again and again; fails when it does not come true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.05)
-
-
 def test_blocks_travel_as_channel_programs(guest: Lab) -> None:
     """What the guest writes, the host reads; and every block went through the regions of vfio-ccw."""
     assert "0.0.1234 0.0.0000  3390/0c 3990/e9 " in guest.output("linux01", "lscss")
     assert guest.output("linux01", "chccwdev -e 0.0.1234") == "Setting device 0.0.1234 online\nDone\n"
-    before = guest.statistics()
+    before = statistics(guest)
     written = guest.output(
         "linux01",
         "head -c 1M /dev/urandom > /tmp/x; dd if=/tmp/x of=/dev/dasda1 bs=64k 2>/dev/null; sha256sum < /tmp/x",
     )
     assert guest.output("linux01", "dd if=/dev/dasda1 bs=64k count=16 2>/dev/null | sha256sum") == written
-    after = guest.statistics()
+    after = statistics(guest)
     assert after["blocks_written"] - before["blocks_written"] == 256
     assert after["blocks_read"] - before["blocks_read"] == 256
     guest.output("linux01", "chccwdev -d 0.0.1234")

@@ -177,6 +177,33 @@ def test_open_once() -> None:
     assert names(machine, DEVICES) == []
 
 
+def test_open_in_a_group_that_is_held() -> None:
+    """As QEMU does it: the group is busy from its own opening on, and stays so when the device is closed."""
+    machine = created()
+    write(machine, f"{type_of()}/create", U1)
+    node = find(machine, "/dev/vfio/0")
+    assert isinstance(node, DeviceFile)
+
+    def group_errno() -> int | None:
+        with pytest.raises(OSError) as caught:
+            node.open(os.O_RDONLY)
+        return caught.value.errno
+
+    with pytest.raises(OSError) as caught:
+        machine.mdevs.open_device(U1, holds_group=True)
+    assert caught.value.errno == errno.EINVAL
+    group = node.open(os.O_RDWR)
+    assert group_errno() == errno.EBUSY
+    handle = machine.mdevs.open_device(U1, holds_group=True)
+    with pytest.raises(OSError) as caught:
+        machine.mdevs.open_device(U1, holds_group=True)
+    assert caught.value.errno == errno.EBUSY
+    handle.close()
+    assert group_errno() == errno.EBUSY
+    group.close()
+    node.open(os.O_RDONLY).close()
+
+
 class Waiting:
     """A write in a thread of its own, and the user of the device that it waits for."""
 

@@ -73,7 +73,8 @@ class Host:
             busid=f"0.0.{number:04x}", devno=f"0.0.7e5{number}", chpids=(0x41, 0x42), pim=0xC0, pam=0xC0, device=disk
         )
 
-    def open_device(self, uuid: str) -> Handle:
+    def open_device(self, uuid: str, holds_group: bool) -> Handle:
+        assert holds_group
         with self.changed:
             if uuid in self.handles:
                 raise Refusal("EBUSY", "Device or resource busy")
@@ -127,7 +128,17 @@ def run(host: Host, scenario: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-SCENARIOS = ["interface", "interrupts", "programs", "subchannel", "storage", "several", "closing", "host_events"]
+SCENARIOS = [
+    "interface",
+    "interrupts",
+    "programs",
+    "subchannel",
+    "storage",
+    "several",
+    "closing",
+    "group_busy",
+    "host_events",
+]
 
 
 @pytest.mark.parametrize("scenario", [*SCENARIOS, "other_files"])

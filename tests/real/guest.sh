@@ -9,6 +9,8 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 
 say() { echo "guest: $*"; }
+# Nothing goes on until run.py has looked.
+wait_for_word() { read -r _; }
 seconds() { cut -d' ' -f1 /proc/uptime; }
 
 device=/sys/bus/ccw/devices/0.0.1231
@@ -20,6 +22,8 @@ echo 1 >$device/online
 say "online $(cat $device/online) $(cat $device/status) $(cat $device/uid)"
 say "size $(cat /sys/block/dasda/size)"
 say "seconds $(seconds)"
+say "waits"
+wait_for_word
 
 dd if=/dev/urandom of=/data bs=64k count=32 2>/dev/null
 dd if=/data of=/dev/dasda bs=64k seek=64 count=32 conv=fsync 2>/dev/null

@@ -70,7 +70,7 @@ class Lab:
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "ccwemu", "exec", HOST, "--", *words],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
             env=self._environment,
         )  # fmt: skip
 
@@ -112,6 +112,12 @@ class Guest:
         status = self._process.wait(timeout=COMMAND_TIMEOUT)
         if status:
             raise Failure(f"qemu-system-s390x ended with status {status}")
+
+    def go_on(self) -> None:
+        """A line for the guest's script, which waits for one."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
 
     def stop(self) -> None:
         if self._process.poll() is None:

@@ -49,9 +49,10 @@ def one_disk(lab: Lab, guest: Guest, say: Progress) -> str:
     for word, rest in guest.says():
         told[word] = rest
         say(f"guest: {word} {rest}".rstrip())
-        if word == "online":
+        if word == "waits":
             check_busy(lab, UUIDS[0])
             say("host: the group is busy")
+            guest.go_on()
     expect("the device in the guest", told.get("device"), "3990/e9 3390/0c")
     # The lab's serial number has not the 14 characters of a real one: Linux shows the blanks behind it.
     expect("online in the guest", told.get("online", "").split(), ["1", "online", "IBM.0000000ABC01", ".007e.52"])

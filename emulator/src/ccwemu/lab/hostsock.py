@@ -86,7 +86,7 @@ def host_operations(machine: Any, spec: MachineSpec, guest_up: GuestUp) -> dict[
 
     def vfio_open(peer: Peer, message: Message) -> None:
         uuid = _word(message, "uuid")
-        handle: Handle = machine.mdevs.open_device(uuid)
+        handle: Handle = machine.mdevs.open_device(uuid, message.get("holds_group") is True)
         peer.at_end(handle.close)
         sch = subchannels[handle.subchannel]
         if not isinstance(sch.device, DasdSpec) or not sch.device.image:

@@ -32,16 +32,17 @@ class Mdevs:
         self._kernel = kernel
         self._drivers = drivers
 
-    def open_device(self, uuid: str) -> MdevHandle:
-        """Open a mediated device (group and device). Raises OSError.
+    def open_device(self, uuid: str, holds_group: bool = False) -> MdevHandle:
+        """Open a mediated device, and its group with it unless the caller holds that open. Raises OSError.
 
-        ENOENT: no such device; ENODEV: it has no driver, or is going away; EBUSY: someone has it open.
+        ENOENT: no such device; ENODEV: it has no driver, or is going away; EBUSY: someone has it, or the group, open;
+        EINVAL: nobody has the group open, though the caller should.
         """
         with self._kernel.lock:
             mdev = self._drivers.mdev.devices.get(uuid.lower()) if self._drivers.mdev is not None else None
             if mdev is None:
                 raise error(errno.ENOENT)
-            return mdev.open()
+            return mdev.open(holds_group)
 
     def is_open(self, uuid: str) -> bool:
         with self._kernel.lock:

@@ -17,7 +17,7 @@ from ccwemu.machine.driver_base import SysClass
 from ccwemu.machine.driver_core import Bus, Device, Driver
 from ccwemu.machine.kernel import Kernel, text_attribute
 from ccwemu.machine.tree import Attribute, Directory, Link
-from ccwemu.machine.vfio import Vfio, VfioRegistration
+from ccwemu.machine.vfio import GroupNode, Vfio, VfioRegistration
 
 TYPE_ID = "vfio_ccw-io"
 TYPE_NAME = "I/O subchannel (Non-QDIO)"
@@ -93,6 +93,8 @@ class MediatedDevice(Device):
         self.parent = parent
         self.registration: VfioRegistration | None = None
         self.handle: MdevHandle | None = None
+        self._claimed_group: GroupNode | None = None
+        """The group, where it was opened along with the device and is closed with it."""
         self._removing = False
 
     def add_files(self) -> None:
@@ -116,20 +118,31 @@ class MediatedDevice(Device):
             self.unregister()
         self._core.forget(self)
 
-    def open(self) -> MdevHandle:
-        """Open the group and the device in it. Raises OSError: ENODEV without driver, EBUSY when open."""
+    def open(self, holds_group: bool = False) -> MdevHandle:
+        """Open the device, and its group too where the caller does not hold that open already.
+
+        Raises OSError: ENODEV without driver, EBUSY when open, EINVAL for a group that nobody has open.
+        """
         if self.registration is None or self._removing:
             raise error(errno.ENODEV)
-        self.registration.node.claim()
+        if self.handle is not None:
+            raise error(errno.EBUSY)
+        group = self.registration.node
+        if not holds_group:
+            group.claim()
+        elif not group.opened:
+            raise error(errno.EINVAL)
         self.kernel.module_users["vfio_ccw"] += 1
         self.handle = MdevHandle(self)
+        self._claimed_group = None if holds_group else group
         return self.handle
 
     def closed(self) -> None:
         self.handle = None
         self.kernel.module_users["vfio_ccw"] -= 1
-        if self.registration is not None:
-            self.registration.node.yield_()
+        group, self._claimed_group = self._claimed_group, None
+        if group is not None:
+            group.yield_()
         self.kernel.lock.notify_all()
 
     def wait_for_release(self) -> None:

@@ -50,7 +50,7 @@ def _refuse_type(_data: bytes) -> None:
 
 
 class GroupNode(Device):
-    """/dev/vfio/N: one opener at a time, be it a program here or the one that holds the device in it."""
+    """/dev/vfio/N: one opener at a time. A device in it can be opened by who has the group open."""
 
     def __init__(self, vfio: Vfio, number: int) -> None:
         parent = vfio.kernel.directory("devices/virtual/vfio")
@@ -58,7 +58,7 @@ class GroupNode(Device):
         self.devnum = (GROUP_MAJOR, vfio.minors.get())
         self.devnode = f"vfio/{number}"
         self._minors = vfio.minors
-        self._opened = False
+        self.opened = False
 
     def make_node(self) -> None:
         assert self.devnum is not None and self.devnode is not None
@@ -75,13 +75,13 @@ class GroupNode(Device):
 
     def claim(self) -> None:
         """Open the group. Raises OSError(EBUSY)."""
-        if self._opened:
+        if self.opened:
             raise error(errno.EBUSY)
-        self._opened = True
+        self.opened = True
         self.kernel.module_users["vfio"] += 1
 
     def yield_(self) -> None:
-        self._opened = False
+        self.opened = False
         self.kernel.module_users["vfio"] -= 1
 
     def _open_node(self, _flags: int) -> PlainOpen:

@@ -172,6 +172,24 @@ bool channel_chain_data(struct channel *channel)
 	return load(channel, DATA_CHAINED) == LOADED;
 }
 
+/* A fault may be due. The unit status that the command ends with instead of being carried out, or 0. */
+static uint8_t meet_fault(struct channel *channel)
+{
+	struct device *device = channel->device;
+	const struct fault *fault = fault_meet(&device->faults, channel->command);
+	struct device_sense *sense = &device->sense[channel->path / CSS_PATHS];
+
+	if (!fault)
+		return 0;
+	if (fault->kind == FAULT_LOST_INTERRUPT) {
+		channel->interrupt_lost = true;
+		return 0;
+	}
+	memcpy(sense->bytes, fault->sense, sizeof(sense->bytes));
+	sense->pending = true;
+	return UNIT_END | UNIT_CHECK;
+}
+
 /* Let the device carry out the current command. Returns its unit status. */
 static uint8_t operate(struct channel *channel)
 {
@@ -179,6 +197,8 @@ static uint8_t operate(struct channel *channel)
 	device_command run = device->class->commands[channel->command];
 	uint8_t status = device->class->select(device, channel->path, channel->command);
 
+	if (!status && device->faults.armed)
+		status = meet_fault(channel);
 	if (status)
 		return status;
 	if (!run || device_refuses(device, channel->command)) {
@@ -274,6 +294,7 @@ static void begin(struct channel *channel)
 	channel->fetched = 0;
 	channel->accepted = false;
 	channel->path_lost = false;
+	channel->interrupt_lost = false;
 	channel->command = 0;
 	channel->flags = 0;
 }
@@ -282,6 +303,8 @@ enum channel_outcome channel_start(struct channel *channel)
 {
 	begin(channel);
 	channel->next = channel->orb.cpa;
+	if (channel->device->faults.armed)
+		fault_begin(&channel->device->faults);
 	channel->device->class->chain_begin(channel->device, channel->path);
 	return finish(channel, run(channel, FIRST));
 }

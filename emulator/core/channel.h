@@ -69,6 +69,7 @@ struct channel {
 	bool wants_more;         /* the device had more than the CCWs provided for */
 	bool accepted;           /* the device answered the first command with zero status */
 	bool path_lost;          /* the program ended because its path went away */
+	bool interrupt_lost;     /* a fault: the program's status never becomes pending */
 };
 
 /* Are the bits zero that START SUBCHANNEL demands to be? If not, it ends with an operand exception. */

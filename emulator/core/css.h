@@ -67,6 +67,8 @@
 #define SCSW_FC_CLEAR 0x1000u
 #define SCSW_FC 0x7000u
 #define SCSW_AC_START 0x0400u        /* start pending */
+#define SCSW_AC_SUBCHANNEL 0x0080u   /* subchannel active */
+#define SCSW_AC_DEVICE 0x0040u       /* device active */
 #define SCSW_AC_SUSPENDED 0x0020u
 #define SCSW_AC 0x0fe0u
 #define SCSW_SC_ALERT 0x10u

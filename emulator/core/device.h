@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "css.h"
+#include "fault.h"
 
 #define DEVICE_SENSE_SIZE CSS_ECW_SIZE
 #define DEVICE_INITIATORS 8     /* subchannels (hosts) that may share a device */
@@ -50,6 +51,7 @@ struct device {
 	const atomic_bool *lost;                       /* the medium lost bytes; NULL: cannot happen */
 	uint8_t initiators;                            /* mask of the slots in use */
 	uint32_t refused[8];                           /* command codes that this unit does not know, though its class does */
+	struct faults faults;                          /* armed by who tests */
 };
 
 /* The sense data have been delivered, or given up. */

@@ -63,6 +63,18 @@ void subchannel_detach(struct subchannel *sch)
 	put_be16(sch->schib + PMCW_FLAGS, pmcw_flags(sch) & (uint16_t)~PMCW_VALID);
 }
 
+void subchannel_set_device_valid(struct subchannel *sch, bool valid)
+{
+	uint16_t flags = pmcw_flags(sch) & (uint16_t)~(PMCW_VALID | PMCW_ENABLED);
+
+	if (!sch->device)
+		return;
+	sch->device->class->reset(sch->device, sch->initiator);
+	forget_program(sch);
+	sch->scsw_flags = 0;
+	put_be16(sch->schib + PMCW_FLAGS, valid ? flags | PMCW_VALID : flags);
+}
+
 void subchannel_parse_orb(struct channel_orb *orb, const uint8_t bytes[CSS_ORB_SIZE])
 {
 	orb->intparm = get_be32(bytes);
@@ -122,6 +134,14 @@ static void end_start(struct subchannel *sch)
 	extend_status(sch);
 }
 
+/* A fault: the status is lost on the way. To the program the start function goes on, until it halts or clears it. */
+static void lose_interrupt(struct subchannel *sch)
+{
+	sch->channel.unit_status = 0;
+	sch->channel.status = 0;
+	sch->scsw_flags = (sch->scsw_flags & ~(SCSW_AC | SCSW_SC)) | SCSW_AC_SUBCHANNEL | SCSW_AC_DEVICE;
+}
+
 static void suspend(struct subchannel *sch)
 {
 	uint32_t flags = (sch->scsw_flags & ~(SCSW_AC | SCSW_SC)) | SCSW_AC_SUSPENDED;
@@ -136,7 +156,10 @@ static void settle(struct subchannel *sch, enum channel_outcome outcome)
 {
 	switch (outcome) {
 	case CHANNEL_ENDED:
-		end_start(sch);
+		if (sch->channel.interrupt_lost)
+			lose_interrupt(sch);
+		else
+			end_start(sch);
 		break;
 	case CHANNEL_SUSPENDED:
 		suspend(sch);

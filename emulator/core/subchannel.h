@@ -36,6 +36,12 @@ struct subchannel_config {
 int subchannel_init(struct subchannel *sch, const struct subchannel_config *config);
 void subchannel_detach(struct subchannel *sch);
 
+/*
+ * The device has gone from under the subchannel (the device number is not valid any more: condition code 3), or come
+ * back: it has been reset then, and the subchannel is disabled. A program that has not ended is forgotten.
+ */
+void subchannel_set_device_valid(struct subchannel *sch, bool valid);
+
 /* Words 0..2 of the ORB. */
 void subchannel_parse_orb(struct channel_orb *orb, const uint8_t bytes[CSS_ORB_SIZE]);
 

@@ -2,6 +2,7 @@
 /* Python binding of the channel core: devices. */
 #include "_core.h"
 
+#include <errno.h>
 #include <string.h>
 
 static bool valid_serial(const char *serial, size_t size, char to[ECKD_SERIAL_SIZE])
@@ -121,6 +122,76 @@ static PyObject *device_reject(DeviceObject *self, PyObject *code)
 	Py_RETURN_NONE;
 }
 
+static bool parse_fault(PyObject *args, struct fault *fault)
+{
+	unsigned id, kind, command, skip, left;
+	const char *sense;
+	Py_ssize_t size;
+
+	if (!PyArg_ParseTuple(args, "IIIIIy#", &id, &kind, &command, &skip, &left, &sense, &size))
+		return false;
+	if (kind > FAULT_LOST_INTERRUPT || command > FAULT_ANY_COMMAND || size > (Py_ssize_t)sizeof(fault->sense)) {
+		PyErr_Format(PyExc_ValueError, "fault of kind %u on command %u with %zd sense bytes: expected a kind up to "
+			     "%d, a command up to %d, at most %zu bytes", kind, command, size, (int)FAULT_LOST_INTERRUPT,
+			     (int)FAULT_ANY_COMMAND, sizeof(fault->sense));
+		return false;
+	}
+	*fault = (struct fault){.id = id, .kind = (enum fault_kind)kind, .command = (uint16_t)command, .skip = skip,
+				.left = left};
+	memcpy(fault->sense, sense, (size_t)size);
+	return true;
+}
+
+static PyObject *device_arm_fault(DeviceObject *self, PyObject *args)
+{
+	struct fault fault;
+	int error;
+
+	if (!parse_fault(args, &fault))
+		return NULL;
+	core_lock(&self->lock);
+	error = fault_arm(&self->eckd.device.faults, &fault);
+	pthread_mutex_unlock(&self->lock);
+	if (!error)
+		Py_RETURN_NONE;
+	errno = error;
+	return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+static PyObject *device_disarm_fault(DeviceObject *self, PyObject *args)
+{
+	unsigned id;
+
+	if (!PyArg_ParseTuple(args, "I", &id))
+		return NULL;
+	core_lock(&self->lock);
+	fault_disarm(&self->eckd.device.faults, id);
+	pthread_mutex_unlock(&self->lock);
+	Py_RETURN_NONE;
+}
+
+/* (id, skip, left) of those that have counted since this was asked last. */
+static PyObject *device_fault_changes(DeviceObject *self, PyObject *unused)
+{
+	struct fault changed[FAULT_SLOTS];
+	PyObject *list = PyList_New(0);
+	size_t count = 0;
+
+	(void)unused;
+	core_lock(&self->lock);
+	while (count < FAULT_SLOTS && fault_take_change(&self->eckd.device.faults, &changed[count]))
+		count++;
+	pthread_mutex_unlock(&self->lock);
+	for (size_t i = 0; list && i < count; i++) {
+		PyObject *item = Py_BuildValue("(III)", changed[i].id, changed[i].skip, changed[i].left);
+
+		if (!item || PyList_Append(list, item))
+			Py_CLEAR(list);
+		Py_XDECREF(item);
+	}
+	return list;
+}
+
 static void device_dealloc(DeviceObject *self)
 {
 	let_go_of_image(self);
@@ -162,6 +233,9 @@ static PyMethodDef device_methods[] = {
 	{"model_of", device_model_of, METH_O | METH_STATIC, NULL},
 	{"close", FUNCTION(device_close), METH_NOARGS, NULL},
 	{"reject", FUNCTION(device_reject), METH_O, NULL},
+	{"arm_fault", FUNCTION(device_arm_fault), METH_VARARGS, NULL},
+	{"disarm_fault", FUNCTION(device_disarm_fault), METH_VARARGS, NULL},
+	{"fault_changes", FUNCTION(device_fault_changes), METH_NOARGS, NULL},
 	{0},
 };
 

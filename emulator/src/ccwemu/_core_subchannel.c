@@ -303,6 +303,20 @@ static PyObject *subchannel_object_set_paths(SubchannelObject *self, PyObject *a
 	Py_RETURN_NONE;
 }
 
+static PyObject *subchannel_object_set_device_valid(SubchannelObject *self, PyObject *args)
+{
+	int valid;
+
+	if (!PyArg_ParseTuple(args, "p", &valid))
+		return NULL;
+	atomic_store(&self->sch.stop, true); /* a program in progress ends first */
+	subchannel_enter(self, NULL);
+	atomic_store(&self->sch.stop, false);
+	subchannel_set_device_valid(&self->sch, valid);
+	subchannel_leave(self, NULL);
+	Py_RETURN_NONE;
+}
+
 static PyObject *subchannel_object_pending(SubchannelObject *self, void *unused)
 {
 	bool pending;
@@ -324,6 +338,7 @@ static PyMethodDef subchannel_methods[] = {
 	{"store", FUNCTION(subchannel_object_store), METH_NOARGS, NULL},
 	{"modify", FUNCTION(subchannel_object_modify), METH_VARARGS, NULL},
 	{"set_paths", FUNCTION(subchannel_object_set_paths), METH_VARARGS, NULL},
+	{"set_device_valid", FUNCTION(subchannel_object_set_device_valid), METH_VARARGS, NULL},
 	{0},
 };
 

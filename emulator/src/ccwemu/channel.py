@@ -247,6 +247,12 @@ class Device(_core.Device):
     device, or one on an image opened so, answers writes with "write inhibited". ``announce_prefix`` tells drivers of
     the commands Prefix, Read Track Data and Write Track Data, which work either way; ``long_sense`` makes sense data of
     the 32-byte format. :meth:`model_of` tells the model number of a disk of so many cylinders.
+
+    ``arm_fault(identity, kind, command, skip, left, sense)`` (:mod:`ccwemu.faults`) has ``left`` starts that execute the command (or
+    faults.ANY_COMMAND) fail, after ``skip`` that pass; a start counts once. Raises OSError: EEXIST (the identity is in use),
+    EINVAL (identity or left are 0), ENOSPC (16 are armed). ``disarm_fault`` forgets one, with identity 0 all.
+    ``fault_changes`` tells (identity, skip, left) of those that counted since it was asked last; one without starts
+    left is forgotten with that.
     """
 
 
@@ -266,7 +272,8 @@ class Subchannel(_core.Subchannel):
 
     All instructions return their condition code. ``enabled`` and ``concurrent_sense`` are how MODIFY SUBCHANNEL
     leaves it when an operating system has taken it into use. Halt and clear from another thread stop a running
-    program before its next CCW.
+    program before its next CCW. ``set_device_valid(False)`` takes the device from under the subchannel (condition
+    code 3), True brings it back, reset, to a subchannel that is disabled.
     """
 
     def __init__(

@@ -248,11 +248,11 @@ class Device(_core.Device):
     the commands Prefix, Read Track Data and Write Track Data, which work either way; ``long_sense`` makes sense data of
     the 32-byte format. :meth:`model_of` tells the model number of a disk of so many cylinders.
 
-    ``arm_fault(identity, kind, command, skip, left, sense)`` (:mod:`ccwemu.faults`) has ``left`` starts that execute the command (or
-    faults.ANY_COMMAND) fail, after ``skip`` that pass; a start counts once. Raises OSError: EEXIST (the identity is in use),
-    EINVAL (identity or left are 0), ENOSPC (16 are armed). ``disarm_fault`` forgets one, with identity 0 all.
-    ``fault_changes`` tells (identity, skip, left) of those that counted since it was asked last; one without starts
-    left is forgotten with that.
+    ``arm_fault(identity, kind, command, skip, left, sense)`` (:mod:`ccwemu.faults`) has ``left`` starts fail that
+    execute the command (or ANY_COMMAND), after ``skip`` that pass; a start counts once. Raises OSError: EEXIST (the
+    identity is in use), EINVAL (identity or left are 0), ENOSPC (16 are armed). ``disarm_fault`` forgets one, with
+    identity 0 all. ``fault_changes`` tells (identity, skip, left) of those that counted since it was asked last; one
+    without starts left is forgotten with that.
     """
 
 

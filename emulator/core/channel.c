@@ -14,97 +14,93 @@ static void check(struct channel *channel, uint8_t status)
 	channel->status |= status;
 }
 
+/* A check that leaves no CCW, and so no count, to be told of. */
+static bool no_ccw(struct channel *channel, uint8_t status)
+{
+	check(channel, status);
+	channel->count = 0;
+	return false;
+}
+
 bool channel_valid_orb(const struct channel_orb *orb)
 {
 	return !(orb->flags & ORB_RESERVED) && !(orb->cpa & ORB_CPA_RESERVED);
 }
 
 enum storage_access channel_ccw_from_storage(const void *source, uint32_t address, uint8_t key,
-					     uint8_t ccw[CSS_CCW_SIZE])
+					     uint8_t ccw[CSS_CCW_SIZE], struct storage_window *near)
 {
-	return storage_fetch(source, address, key, ccw, CSS_CCW_SIZE);
+	return storage_fetch_near(source, address, key, ccw, CSS_CCW_SIZE, near);
 }
 
-/* A CCW from wherever they come; here the common case that it lies in the same storage as the data. */
-static enum storage_access fetch_ccw(struct channel *channel, uint32_t at, uint8_t raw[CSS_CCW_SIZE])
+/* A CCW from wherever they come, as one number. False: a check. */
+static bool fetch_far(struct channel *channel, uint32_t at, uint64_t *ccw)
 {
-	const struct storage_area *area;
+	uint8_t raw[CSS_CCW_SIZE];
+	enum storage_access access = channel->fetch_ccw(channel->ccw_source, at, channel_key(channel), raw, &channel->ccws);
 
-	if (channel->fetch_ccw == channel_ccw_from_storage && channel->ccw_source == channel->storage) {
-		area = storage_find_near(channel->storage, at, &channel->near);
-		if (area && area->size - (at - area->start) >= CSS_CCW_SIZE &&
-		    storage_permits(area, channel_key(channel), false)) {
-			memcpy(raw, area->host + (at - area->start), CSS_CCW_SIZE);
-			return STORAGE_DONE;
-		}
-	}
-	return channel->fetch_ccw(channel->ccw_source, at, channel_key(channel), raw);
-}
-
-/* One CCW from channel->next, as format 1 apart from what only one of the formats checks. */
-static bool fetch(struct channel *channel, uint8_t raw[CSS_CCW_SIZE])
-{
-	uint32_t at = channel->next;
-	enum storage_access access;
-
-	channel->cpa = (at + CSS_CCW_SIZE) & 0x7fffffffu;
-	channel->count = 0;
-	if (++channel->fetched > CHANNEL_CCW_LIMIT) {
-		check(channel, SCH_INTERFACE);
-		return false;
-	}
-	if (at % CSS_CCW_SIZE || at > channel_highest_address(channel)) {
-		check(channel, SCH_PROGRAM);
-		return false;
-	}
-	access = fetch_ccw(channel, at, raw);
-	if (access != STORAGE_DONE) {
-		channel_access_check(channel, access);
-		return false;
-	}
-	channel->next = at + CSS_CCW_SIZE;
+	if (access != STORAGE_DONE)
+		return no_ccw(channel, access == STORAGE_PROTECTED ? SCH_PROTECTION : SCH_PROGRAM);
+	*ccw = get_be64(raw);
 	return true;
 }
 
-/* Transfer in channel: only the code and the address count in format 0, all else must be zero in format 1. */
-static bool transfer_in_channel(struct channel *channel, const uint8_t raw[CSS_CCW_SIZE])
+/* The CCW at channel->next, as one number: the command code comes first in both formats. False: a check. */
+static inline bool fetch(struct channel *channel, uint64_t *ccw)
 {
-	uint32_t target;
+	uint32_t at = channel->next;
 
-	if (channel_format1(channel)) {
-		if (raw[0] != CCW_TIC || raw[1] || raw[2] || raw[3])
-			return false;
-		target = get_be32(raw + 4);
-	} else {
-		target = get_be32(raw) & 0x00ffffffu;
-	}
-	if (target % CSS_CCW_SIZE || target > channel_highest_address(channel))
+	channel->cpa = (at + CSS_CCW_SIZE) & 0x7fffffffu;
+	if (++channel->fetched > CHANNEL_CCW_LIMIT)
+		return no_ccw(channel, SCH_INTERFACE);
+	if (at % CSS_CCW_SIZE || at > channel->reach)
+		return no_ccw(channel, SCH_PROGRAM);
+	channel->next = at + CSS_CCW_SIZE;
+	if (storage_window_left(&channel->ccws, at) < CSS_CCW_SIZE)
+		return fetch_far(channel, at, ccw);
+	*ccw = get_be64(storage_window_host(&channel->ccws, at));
+	return true;
+}
+
+static bool is_tic(uint64_t ccw)
+{
+	return (ccw >> 56 & 0x0f) == CCW_TIC;
+}
+
+/* A format-0 CCW (command, address, flags, ignored, count) in the order of format 1. */
+static uint64_t as_format1(uint64_t ccw)
+{
+	return (ccw & 0xff00000000000000u) | (ccw & 0xff000000u) << 24 | (ccw & 0xffffu) << 32 | (ccw >> 32 & 0x00ffffffu);
+}
+
+/* Transfer in channel: only the code and the address count in format 0, all else must be zero in format 1. */
+static bool transfer_in_channel(struct channel *channel, uint64_t ccw)
+{
+	uint32_t target = (uint32_t)ccw;
+
+	if (!channel_format1(channel))
+		target = (uint32_t)as_format1(ccw);
+	else if (ccw >> 32 != CCW_TIC << 24)
+		return false;
+	if (target % CSS_CCW_SIZE || target > channel->reach)
 		return false;
 	channel->next = target;
 	return true;
 }
 
-/* The CCW that is due, after at most one transfer in channel, which cannot come first. */
-static bool fetch_through_tic(struct channel *channel, enum how how, uint8_t raw[CSS_CCW_SIZE])
+/* The CCW behind a transfer in channel, which cannot come first, nor after another one. */
+static bool fetch_target(struct channel *channel, enum how how, uint64_t *ccw)
 {
-	uint32_t tic;
+	uint32_t tic = channel->cpa;
 
-	if (!fetch(channel, raw))
+	if (how == FIRST || !transfer_in_channel(channel, *ccw))
+		return no_ccw(channel, SCH_PROGRAM);
+	if (!fetch(channel, ccw)) {
+		if (channel->status & SCH_PROGRAM) /* it led to where no storage is: its address is told */
+			channel->cpa = tic;
 		return false;
-	if ((raw[0] & 0x0f) != CCW_TIC)
-		return true;
-	tic = channel->cpa;
-	if (how != FIRST && transfer_in_channel(channel, raw)) {
-		if (!fetch(channel, raw)) {
-			if (channel->status & SCH_PROGRAM) /* it led to where no storage is: its address is told */
-				channel->cpa = tic;
-			return false;
-		}
-		if ((raw[0] & 0x0f) != CCW_TIC)
-			return true;
 	}
-	check(channel, SCH_PROGRAM);
-	return false;
+	return !is_tic(*ccw) || no_ccw(channel, SCH_PROGRAM);
 }
 
 static bool valid_count(const struct channel *channel, enum how how)
@@ -116,7 +112,7 @@ static bool valid_count(const struct channel *channel, enum how how)
 
 static bool valid_address(const struct channel *channel)
 {
-	if (channel->address > channel_highest_address(channel))
+	if (channel->address > channel->reach)
 		return false;
 	if (channel->flags & CCW_MIDA)
 		return channel->address % MIDAW_SIZE == 0;
@@ -134,31 +130,36 @@ static bool valid_flags(const struct channel *channel, enum how how)
 	return true;
 }
 
-/* Make the next CCW the current one. */
-static enum loaded load(struct channel *channel, enum how how)
+/* Where the bytes of data lie that the CCW designates: nowhere yet, if by IDAWs. */
+static void designate(struct channel *channel, uint32_t address)
 {
-	uint8_t raw[CSS_CCW_SIZE];
-
-	if (!fetch_through_tic(channel, how, raw))
-		return CHECK;
-	if (how != DATA_CHAINED)
-		channel->command = raw[0];
-	if (channel_format1(channel)) {
-		channel->flags = raw[1];
-		channel->count = get_be16(raw + 2);
-		channel->address = get_be32(raw + 4);
-	} else {
-		channel->flags = raw[4];
-		channel->count = get_be16(raw + 6);
-		channel->address = get_be32(raw) & 0x00ffffffu;
-	}
-	channel->idaw = channel->address;
+	channel->address = address;
+	channel->block = channel->reach + 1 - address;
+	channel->skip_block = false;
+	if (!(channel->flags & (CCW_IDA | CCW_MIDA)))
+		return;
+	channel->idaw = address;
 	channel->block = 0;
 	channel->first_idaw = true;
 	channel->last_midaw = false;
-	channel->skip_block = false;
-	if ((how != DATA_CHAINED && !(raw[0] & 0x0f)) || !valid_flags(channel, how) || !valid_count(channel, how) ||
-	    !valid_address(channel)) {
+}
+
+/* Make the next CCW the current one. */
+static inline enum loaded load(struct channel *channel, enum how how)
+{
+	uint64_t ccw;
+
+	if (!fetch(channel, &ccw) || (is_tic(ccw) && !fetch_target(channel, how, &ccw)))
+		return CHECK;
+	if (!channel_format1(channel))
+		ccw = as_format1(ccw);
+	if (how != DATA_CHAINED)
+		channel->command = (uint8_t)(ccw >> 56);
+	channel->flags = (uint8_t)(ccw >> 48);
+	channel->count = (uint16_t)(ccw >> 32);
+	designate(channel, (uint32_t)ccw);
+	if ((how != DATA_CHAINED && !(channel->command & 0x0f)) || !valid_flags(channel, how) ||
+	    !valid_count(channel, how) || !valid_address(channel)) {
 		check(channel, SCH_PROGRAM);
 		return CHECK;
 	}
@@ -211,55 +212,63 @@ static uint8_t operate(struct channel *channel)
 	return status;
 }
 
-/* Did the lengths of the device's block and of the CCWs differ, in a way that this program wants to know? */
-static bool incorrect_length(const struct channel *channel)
+/*
+ * Did the lengths of the device's block and of the CCWs differ, in a way that this program wants to know? Not if there
+ * was no transfer: an immediate operation that may be shorter, or a command that the device refused.
+ */
+static bool incorrect_length(const struct channel *channel, uint8_t unit_status)
 {
 	bool chained = channel->flags & CCW_CD;
 
-	if (!channel->moved) { /* an immediate operation, or one that the device refused */
-		if (channel->unit_status & (UNIT_CHECK | UNIT_BUSY) || !channel_format1(channel) || channel->orb.flags & ORB_ILS)
-			return false;
-	}
 	if (!channel->count && !channel->wants_more && !chained)
 		return false;
+	if (!channel->moved && (unit_status & (UNIT_CHECK | UNIT_BUSY) || !channel_format1(channel) ||
+				channel->orb.flags & ORB_ILS))
+		return false;
 	return chained || !(channel->flags & CCW_SLI);
+}
+
+/* Does the program go on after a command that ended with this unit status? */
+static bool goes_on(struct channel *channel, uint8_t unit_status)
+{
+	if (channel_failed(channel))
+		return false;
+	if (!(unit_status & (UNIT_CHECK | UNIT_BUSY)) && (channel->moved || channel->flags & CCW_CC))
+		channel->accepted = true;
+	if (incorrect_length(channel, unit_status)) {
+		check(channel, SCH_LENGTH);
+		return false;
+	}
+	return (unit_status & ~UNIT_MODIFIER) == UNIT_END && (channel->flags & (CCW_CC | CCW_CD)) == CCW_CC;
 }
 
 /* Carry out the current command; true: the program goes on with the next one. */
 static bool execute(struct channel *channel)
 {
+	uint8_t unit_status;
+
 	channel->moved = false;
 	channel->wants_more = false;
-	channel->unit_status = operate(channel);
-	if (channel_failed(channel))
-		return false;
-	if (!(channel->unit_status & (UNIT_CHECK | UNIT_BUSY)) && (channel->moved || channel->flags & CCW_CC))
-		channel->accepted = true;
-	if (incorrect_length(channel)) {
-		check(channel, SCH_LENGTH);
+	unit_status = operate(channel);
+	if (!goes_on(channel, unit_status)) {
+		channel->unit_status = unit_status; /* a check met in fetching the next CCW comes without it */
 		return false;
 	}
-	if ((channel->unit_status & ~UNIT_MODIFIER) != UNIT_END)
-		return false;
-	if (!(channel->flags & CCW_CC) || channel->flags & CCW_CD)
-		return false;
-	if (channel->unit_status & UNIT_MODIFIER)
+	if (unit_status & UNIT_MODIFIER)
 		channel->next += CSS_CCW_SIZE;
-	channel->unit_status = 0; /* a check met in fetching the next CCW comes without device status */
 	return true;
 }
 
 /* Has the path in use gone away? The program cannot go on then: a chain stays on its path. */
 static bool path_lost(const struct channel *channel)
 {
-	return channel->available &&
-	       !(atomic_load_explicit(channel->available, memory_order_relaxed) & channel->path_mask);
+	return !(atomic_load_explicit(channel->available, memory_order_relaxed) & channel->path_mask);
 }
 
 static enum channel_outcome run(struct channel *channel, enum how how)
 {
 	do {
-		if (channel->stop && atomic_load_explicit(channel->stop, memory_order_relaxed))
+		if (atomic_load_explicit(channel->stop, memory_order_relaxed))
 			return CHANNEL_STOPPED;
 		if (path_lost(channel)) {
 			channel->path_lost = true;
@@ -287,7 +296,8 @@ static enum channel_outcome finish(struct channel *channel, enum channel_outcome
 
 static void begin(struct channel *channel)
 {
-	channel->near = NULL;
+	channel->ccws.size = channel->lists.size = channel->data[0].size = channel->data[1].size = 0;
+	channel->reach = channel_format1(channel) ? 0x7fffffffu : 0x00ffffffu;
 	channel->count = 0;
 	channel->unit_status = 0;
 	channel->status = 0;

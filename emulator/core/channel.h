@@ -24,9 +24,12 @@ struct channel_orb {
 	uint32_t cpa;
 };
 
-/* Where CCWs come from: main storage, fetched with the program's key, or a copy that was made of it (vfio-ccw). */
+/*
+ * Where CCWs come from: main storage, fetched with the program's key, or a copy that was made of it (vfio-ccw).
+ * *near may be set to what lies around the CCW: the channel does not ask again for those that lie inside.
+ */
 typedef enum storage_access (*channel_fetch_ccw)(const void *source, uint32_t address, uint8_t key,
-						 uint8_t ccw[CSS_CCW_SIZE]);
+						 uint8_t ccw[CSS_CCW_SIZE], struct storage_window *near);
 
 enum channel_outcome {
 	CHANNEL_ENDED,
@@ -42,8 +45,8 @@ struct channel {
 	unsigned path;           /* initiator * CSS_PATHS + number of the logical path */
 	channel_fetch_ccw fetch_ccw;
 	const void *ccw_source;
-	const atomic_bool *stop; /* may be NULL */
-	const atomic_uint *available; /* mask of the paths that work; may be NULL */
+	const atomic_bool *stop;
+	const atomic_uint *available; /* mask of the paths that work */
 	uint8_t path_mask;       /* the path in use, as in that mask */
 	uint64_t lowest, highest; /* data addresses that address-limit checking lets pass */
 
@@ -54,14 +57,16 @@ struct channel {
 	uint8_t status;          /* subchannel status */
 
 	/* in between */
-	const struct storage_area *near; /* of the last access to storage */
+	struct storage_window ccws, lists; /* around the last CCW, the last IDAW */
+	struct storage_window data[2]; /* around the last data fetched [0] and stored [1] */
+	uint32_t reach;          /* highest address of CCWs, lists of IDAWs, and data without them */
 	uint32_t next;           /* address of the next CCW */
 	uint32_t fetched;        /* CCWs so far */
 	uint8_t command;
 	uint8_t flags;
 	uint64_t address;        /* of the next byte of data, once no IDAW is due */
 	uint64_t idaw;           /* address of the next IDAW or modified IDAW */
-	uint32_t block;          /* bytes left in the block that the current one designates */
+	uint32_t block;          /* bytes left in the block that the current one designates; without IDAWs, within reach */
 	bool first_idaw;
 	bool last_midaw;         /* the current modified IDAW is the last of its list */
 	bool skip_block;         /* and its bytes are not stored */
@@ -77,7 +82,7 @@ bool channel_valid_orb(const struct channel_orb *orb);
 
 /* Fetch CCWs from the channel's storage. */
 enum storage_access channel_ccw_from_storage(const void *source, uint32_t address, uint8_t key,
-					     uint8_t ccw[CSS_CCW_SIZE]);
+					     uint8_t ccw[CSS_CCW_SIZE], struct storage_window *near);
 
 /* Run the program at orb.cpa. The caller has set the first block of fields; the rest is initialised here. */
 enum channel_outcome channel_start(struct channel *channel);
@@ -112,12 +117,6 @@ static inline bool channel_failed(const struct channel *channel)
 static inline bool channel_format1(const struct channel *channel)
 {
 	return channel->orb.flags & ORB_FORMAT1;
-}
-
-/* Of CCWs, lists of IDAWs, and data without them. */
-static inline uint32_t channel_highest_address(const struct channel *channel)
-{
-	return channel_format1(channel) ? 0x7fffffffu : 0x00ffffffu;
 }
 
 static inline uint8_t channel_key(const struct channel *channel)

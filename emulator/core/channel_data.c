@@ -5,13 +5,17 @@
 #include "bytes.h"
 #include "channel.h"
 
+/* Whether it stores is known where it is called: two loops without that question come of it. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 /* Fetch a word of a list of indirect addresses. False: a check. */
 static bool fetch_word(struct channel *channel, uint8_t *word, size_t size)
 {
 	enum storage_access access = STORAGE_UNAVAILABLE;
 
-	if (channel->idaw <= channel_highest_address(channel))
-		access = storage_fetch(channel->storage, channel->idaw, channel_key(channel), word, size);
+	if (channel->idaw <= channel->reach)
+		access = storage_fetch_near(channel->storage, channel->idaw, channel_key(channel), word, size,
+					    &channel->lists);
 	if (access != STORAGE_DONE)
 		channel_access_check(channel, access);
 	return access == STORAGE_DONE;
@@ -71,80 +75,70 @@ static bool next_midaw(struct channel *channel, bool store)
 	return true;
 }
 
-/* How many bytes can be moved from the current address on, as far as addressing goes; 0 after a check. */
-static uint64_t room_here(struct channel *channel, bool store)
+/* The block that the address is in has been used up. False: a check. */
+static bool next_block(struct channel *channel, bool store)
 {
-	uint64_t highest = channel_highest_address(channel);
-
 	if (channel->flags & CCW_MIDA)
-		return channel->block || next_midaw(channel, store) ? channel->block : 0;
+		return next_midaw(channel, store);
 	if (channel->flags & CCW_IDA)
-		return channel->block || next_idaw(channel) ? channel->block : 0;
-	if (channel->address > highest) {
-		invalid(channel);
-		return 0;
-	}
-	return highest + 1 - channel->address;
+		return next_idaw(channel);
+	return invalid(channel);
 }
 
-/* Where the next bytes of data are, and how many of *size lie there; NULL after a check. */
-static uint8_t *locate(struct channel *channel, size_t *size, uint64_t room, bool store)
+/* Find out what lies around the current address, as far as the program may store there or fetch. False: a check. */
+static bool find_data(struct channel *channel, bool store)
 {
 	const struct storage_area *area = NULL;
-	uint64_t address = channel->address;
+	uint64_t address = channel->address, first, last;
 
 	if (address >= channel->lowest && address <= channel->highest)
-		area = storage_find_near(channel->storage, address, &channel->near);
-	if (!area) {
-		invalid(channel);
-		return NULL;
-	}
+		area = storage_find(channel->storage, address);
+	if (!area)
+		return invalid(channel);
 	if (!storage_permits(area, channel_key(channel), store)) {
 		channel->status |= SCH_PROTECTION;
-		return NULL;
+		return false;
 	}
-	if (room > area->size - (address - area->start))
-		room = area->size - (address - area->start);
-	if (room - 1 > channel->highest - address)
-		room = channel->highest - address + 1;
-	if (*size > room)
-		*size = (size_t)room;
-	return area->host + (address - area->start);
+	first = area->start > channel->lowest ? area->start : channel->lowest;
+	last = area->start + (area->size - 1);
+	if (last > channel->highest)
+		last = channel->highest;
+	channel->data[store] = (struct storage_window){
+		.start = first, .size = last - first + 1, .host = area->host + (first - area->start)};
+	return true;
 }
 
-static void advance(struct channel *channel, size_t size)
+/* Move a piece of at most size bytes: store it from `bytes`, or fetch it to there. 0: a check. */
+ALWAYS_INLINE size_t move_piece(struct channel *channel, uint8_t *bytes, size_t size, const bool store)
 {
-	channel->count = (uint16_t)(channel->count - size);
-	channel->address += size;
-	if (channel->flags & (CCW_IDA | CCW_MIDA))
-		channel->block -= (uint32_t)size;
-}
+	const struct storage_window *window = &channel->data[store];
+	uint64_t left;
 
-/* Move a piece of at most size bytes to or from storage, one of the pointers being NULL. 0: a check. */
-static size_t move_piece(struct channel *channel, uint8_t *to, const uint8_t *from, size_t size)
-{
-	uint64_t room = room_here(channel, from != NULL);
-	uint8_t *place;
-
-	if (!room)
+	if (!channel->block && !next_block(channel, store))
 		return 0;
-	if (from && channel->skip_block) {
-		size = size < room ? size : (size_t)room;
-	} else {
-		place = locate(channel, &size, room, from != NULL);
-		if (!place)
-			return 0;
-		if (from)
-			memcpy(place, from, size);
+	if (size > channel->block)
+		size = channel->block;
+	if (!store || !channel->skip_block) {
+		left = storage_window_left(window, channel->address);
+		if (!left) {
+			if (!find_data(channel, store))
+				return 0;
+			left = storage_window_left(window, channel->address);
+		}
+		if (size > left)
+			size = (size_t)left;
+		if (store)
+			memcpy(storage_window_host(window, channel->address), bytes, size);
 		else
-			memcpy(to, place, size);
+			memcpy(bytes, storage_window_host(window, channel->address), size);
 	}
-	advance(channel, size);
+	channel->address += size;
+	channel->block -= (uint32_t)size;
 	return size;
 }
 
 /* Move up to size bytes; the next CCW of a data chain becomes current as soon as a count is used up. */
-static size_t move(struct channel *channel, uint8_t *to, const uint8_t *from, size_t size)
+ALWAYS_INLINE size_t move(struct channel *channel, uint8_t *bytes, size_t size, const bool store)
 {
 	size_t done = 0;
 
@@ -152,13 +146,12 @@ static size_t move(struct channel *channel, uint8_t *to, const uint8_t *from, si
 	while (done < size && channel->count && !channel_failed(channel)) {
 		size_t piece = size - done < channel->count ? size - done : channel->count;
 
-		if (from && channel->flags & CCW_SKIP)
-			channel->count = (uint16_t)(channel->count - piece);
-		else
-			piece = move_piece(channel, to ? to + done : NULL, from ? from + done : NULL, piece);
+		if (!store || !(channel->flags & CCW_SKIP))
+			piece = move_piece(channel, bytes + done, piece, store);
 		if (!piece)
 			break;
 		done += piece;
+		channel->count = (uint16_t)(channel->count - piece);
 		if (!channel->count && channel->flags & CCW_CD && !channel_chain_data(channel))
 			break;
 	}
@@ -167,7 +160,7 @@ static size_t move(struct channel *channel, uint8_t *to, const uint8_t *from, si
 
 size_t channel_store(struct channel *channel, const void *data, size_t size)
 {
-	size_t done = move(channel, NULL, data, size);
+	size_t done = move(channel, (uint8_t *)data, size, true); /* which only reads it */
 
 	if (done < size)
 		channel->wants_more = true;
@@ -176,12 +169,12 @@ size_t channel_store(struct channel *channel, const void *data, size_t size)
 
 size_t channel_fetch_upto(struct channel *channel, void *data, size_t size)
 {
-	return move(channel, data, NULL, size);
+	return move(channel, data, size, false);
 }
 
 size_t channel_fetch(struct channel *channel, void *data, size_t size)
 {
-	size_t done = move(channel, data, NULL, size);
+	size_t done = channel_fetch_upto(channel, data, size);
 
 	if (done < size)
 		channel->wants_more = true;

@@ -44,19 +44,32 @@ static inline bool storage_permits(const struct storage_area *area, uint8_t key,
 	return !key || area->key == key || (!store && !area->fetch_protected);
 }
 
-/* As storage_find, where the area of the access before is likely to be the one. */
-static inline const struct storage_area *storage_find_near(const struct storage *storage, uint64_t address,
-							    const struct storage_area **near)
-{
-	const struct storage_area *area = *near;
+/*
+ * A range that an access before has shown to be mapped and permitted, for one kind of access with one key. Good as long
+ * as the map stays as it is; size 0: nothing is known yet.
+ */
+struct storage_window {
+	uint64_t start;
+	uint64_t size;
+	uint8_t *host;
+};
 
-	if (area && address - area->start < area->size)
-		return area;
-	area = storage_find(storage, address);
-	if (area)
-		*near = area;
-	return area;
+/* Bytes of the window from address on; 0: it lies outside. */
+static inline uint64_t storage_window_left(const struct storage_window *window, uint64_t address)
+{
+	uint64_t offset = address - window->start;
+
+	return offset < window->size ? window->size - offset : 0;
 }
+
+static inline uint8_t *storage_window_host(const struct storage_window *window, uint64_t address)
+{
+	return window->host + (address - window->start);
+}
+
+/* As storage_fetch, of which *window remembers the area. */
+enum storage_access storage_fetch_near(const struct storage *storage, uint64_t address, uint8_t key, void *data,
+				       size_t size, struct storage_window *window);
 
 /* Fetch size bytes with a key, over the border of adjacent areas if need be. */
 enum storage_access storage_fetch(const struct storage *storage, uint64_t address, uint8_t key, void *data,

@@ -164,13 +164,15 @@ int vfio_program_copy(struct vfio_program *program, const struct channel_orb *or
 	return error;
 }
 
-enum storage_access vfio_program_ccw(const void *source, uint32_t address, uint8_t key, uint8_t ccw[CSS_CCW_SIZE])
+enum storage_access vfio_program_ccw(const void *source, uint32_t address, uint8_t key, uint8_t ccw[CSS_CCW_SIZE],
+				     struct storage_window *near)
 {
 	const struct vfio_chain *chain = chain_of(source, address);
 
 	(void)key;
 	if (!chain || (address - chain->address) % CSS_CCW_SIZE)
 		return STORAGE_UNAVAILABLE;
-	memcpy(ccw, chain->ccws[(address - chain->address) / CSS_CCW_SIZE], CSS_CCW_SIZE);
+	*near = (struct storage_window){chain->address, chain->count * CSS_CCW_SIZE, (uint8_t *)chain->ccws};
+	memcpy(ccw, storage_window_host(near, address), CSS_CCW_SIZE);
 	return STORAGE_DONE;
 }

@@ -39,6 +39,7 @@ int vfio_program_copy(struct vfio_program *program, const struct channel_orb *or
 		      const struct vfio_kernel *kernel);
 
 /* A channel_fetch_ccw: CCWs out of the copy, by their guest address. Storage keys do not count any more. */
-enum storage_access vfio_program_ccw(const void *program, uint32_t address, uint8_t key, uint8_t ccw[CSS_CCW_SIZE]);
+enum storage_access vfio_program_ccw(const void *program, uint32_t address, uint8_t key, uint8_t ccw[CSS_CCW_SIZE],
+				     struct storage_window *near);
 
 #endif

@@ -34,8 +34,11 @@ enum eckd_orientation { AT_INDEX, AT_HOME, AT_COUNT, AT_KEY, AT_DATA };
 struct eckd_chain {
 	bool extent_defined;
 	bool mask_set;
+	bool begun;                 /* this is not the first command */
+	bool positioned;            /* by a seek, a Locate Record or a Read IPL */
+	bool ipl_read;
 	bool in_domain;             /* of a Locate Record */
-	bool found;                 /* a search was satisfied: writing is possible */
+	uint8_t ready;              /* what may be written outside of a domain */
 	bool page_ready;            /* Perform Subsystem Function prepared data to be read */
 	uint8_t mask;               /* file mask */
 	uint8_t operation;          /* of the Locate Record */
@@ -117,6 +120,23 @@ uint8_t eckd_steal_lock(struct device *device, struct channel *channel);
 uint8_t eckd_select_path(struct device *device, unsigned path, uint8_t command);
 void eckd_reset_paths(struct device *device, unsigned initiator);
 
+/* eckd_sequence.c: may this command follow those before it? 0 or the unit status of a check. */
+uint8_t eckd_check_sequence(struct eckd *eckd, uint8_t command);
+
+/* What the search, or the formatting write, before a write permits outside of a Locate Record's domain. */
+enum {
+	READY_DATA = 0x01,          /* Write Data */
+	READY_KEY_DATA = 0x02,      /* Write Key and Data */
+	READY_FORMAT_BY_KEY = 0x04, /* Write Count, Key, and Data, and Erase; data may be read or written in between */
+	READY_FORMAT_BY_ID = 0x08,  /* the same; data, or key and data */
+	READY_FORMAT_MORE = 0x10,   /* the same; nothing in between */
+	READY_R0 = 0x20,
+	READY_HOME = 0x40,
+	READY_AFTER_DATA = READY_FORMAT_BY_KEY | READY_FORMAT_BY_ID,
+	READY_AFTER_KEY_DATA = READY_FORMAT_BY_ID,
+	READY_TO_FORMAT = READY_FORMAT_BY_KEY | READY_FORMAT_BY_ID | READY_FORMAT_MORE,
+};
+
 /* eckd_position.c: where the heads are. All but the last three return 0 or the unit status of a check. */
 uint8_t eckd_move_to(struct eckd *eckd, uint32_t track);
 uint8_t eckd_next_record(struct eckd *eckd, bool multitrack, bool searching);
@@ -160,7 +180,7 @@ uint8_t eckd_write_track_data(struct device *device, struct channel *channel);
 
 /* Kinds of access that a Locate Record may announce. */
 enum eckd_access {
-	ACCESS_READ, ACCESS_UPDATE, ACCESS_FORMAT, ACCESS_READ_TRACK, ACCESS_WRITE_TRACK, ACCESS_WRITE_TRACK_DATA
+	ACCESS_READ, ACCESS_UPDATE, ACCESS_FORMAT, ACCESS_FORMAT_R0, ACCESS_ERASE, ACCESS_READ_TRACK, ACCESS_WRITE_TRACK, ACCESS_WRITE_TRACK_DATA
 };
 
 /* Operations of a Locate Record (IBM 3990 Storage Control Reference; Linux drivers/s390/block/dasd_eckd.c). */
@@ -198,8 +218,17 @@ static inline void eckd_use_operation(struct eckd *eckd)
 		chain->in_domain = false;
 }
 
-/* May this chain write in this way, here and now? 0 or the unit status of a check. */
-uint8_t eckd_permit_write(struct eckd *eckd, enum eckd_access access);
+/*
+ * May this chain write in this way, here and now? Outside of a domain it takes one of these READY bits. 0 or the unit
+ * status of a check.
+ */
+uint8_t eckd_permit_write(struct eckd *eckd, enum eckd_access access, uint8_t ready);
+
+/* File mask, bits 0-1: what may be written. */
+#define MASK_WRITE 0xc0u
+#define MASK_NO_WRITE 0x40u
+#define MASK_UPDATE_ONLY 0x80u
+#define MASK_ALL 0xc0u
 uint8_t eckd_invalid_format(struct eckd *eckd);
 
 /* Fill a piece of the current track from the channel, and what the channel does not provide with zeros. */

@@ -2,10 +2,13 @@
 /* Commands that say which tracks, which record, and what will be done: extents, masks, seeks, searches. */
 #include <string.h>
 
+#include "bytes.h"
 #include "channel.h"
 #include "eckd.h"
 
 #define MASK_SEEK 0x18u
+#define SECTORS 224u
+#define ANY_SECTOR 0xffu
 
 /* What a Locate Record's search orients to. */
 enum { ORIENT_COUNT = 0x00, ORIENT_HOME = 0x40, ORIENT_DATA = 0x80, ORIENT_INDEX = 0xc0 };
@@ -15,14 +18,13 @@ uint8_t eckd_set_extent(struct eckd *eckd, const uint8_t data[ECKD_EXTENT_SIZE])
 	struct eckd_chain *chain = eckd->chain;
 	uint32_t first, last;
 
-	if (chain->extent_defined || chain->mask_set)
+	if (chain->extent_defined || chain->mask_set || chain->ipl_read)
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if ((data[1] & 0xc0) != 0xc0) /* only ECKD mode */
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	if (!eckd_track_number(eckd, data + 8, &first) || !eckd_track_number(eckd, data + 12, &last) || first > last)
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	chain->extent_defined = true;
-	chain->found = false;
 	chain->mask = data[0];
 	chain->first = first;
 	chain->last = last;
@@ -40,6 +42,11 @@ uint8_t eckd_define_extent(struct device *device, struct channel *channel)
 	if (!status)
 		status = eckd_set_extent(eckd, data);
 	return status ? status : UNIT_END;
+}
+
+static bool valid_sector(uint8_t sector)
+{
+	return sector == ANY_SECTOR || sector < SECTORS;
 }
 
 /* Look for the record with this id on the track. 0, or the unit status of a check (no record found). */
@@ -92,18 +99,51 @@ static bool known_operation(uint8_t operation)
 	}
 }
 
+/* Where the operations can begin that a Locate Record announces. */
+static bool possible_orientation(uint8_t orientation, uint8_t operation)
+{
+	switch (orientation) {
+	case ORIENT_HOME:
+		return operation == LOCATE_ORIENT || operation == LOCATE_FORMAT_WRITE ||
+		       operation == LOCATE_READ_DATA || operation == LOCATE_READ_TRACKS || operation == LOCATE_READ;
+	case ORIENT_DATA:
+		return operation == LOCATE_ORIENT || operation == LOCATE_WRITE_DATA ||
+		       operation == LOCATE_READ_DATA || operation == LOCATE_READ;
+	case ORIENT_INDEX:
+		return operation == LOCATE_FORMAT_WRITE || operation == LOCATE_READ;
+	default:
+		return true;
+	}
+}
+
+static bool writes(uint8_t operation)
+{
+	return operation == LOCATE_WRITE_DATA || operation == LOCATE_FORMAT_WRITE || operation == LOCATE_WRITE_TRACK ||
+	       operation == LOCATE_EXTENDED;
+}
+
+static bool valid_location(const uint8_t data[ECKD_LOCATE_SIZE])
+{
+	enum { AUXILIARY = 1, RESERVED = 2, COUNT = 3, SECTOR = 13, LENGTH = 14, LENGTH_VALID = 0x80 };
+	uint8_t operation = data[0] & 0x3f;
+
+	return possible_orientation(data[0] & 0xc0, operation) && !data[RESERVED] &&
+	       (operation == LOCATE_ORIENT) == !data[COUNT] && valid_sector(data[SECTOR]) &&
+	       (data[AUXILIARY] & LENGTH_VALID || !get_be16(data + LENGTH));
+}
+
 uint8_t eckd_set_location(struct eckd *eckd, const uint8_t data[ECKD_LOCATE_SIZE])
 {
 	struct eckd_chain *chain = eckd->chain;
 	uint8_t operation = data[0] & 0x3f, status;
 	uint32_t track;
 
-	if (!chain->extent_defined || chain->in_domain)
-		return eckd_reject(eckd, MESSAGE_SEQUENCE);
-	if ((operation == LOCATE_ORIENT) != !data[3] || !eckd_track_number(eckd, data + 4, &track))
+	if (!valid_location(data) || !eckd_track_number(eckd, data + 4, &track))
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
+	if (writes(operation) && (chain->mask & MASK_WRITE) == MASK_NO_WRITE)
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	chain->index_passes = 0;
-	chain->found = false;
+	chain->positioned = true;
 	status = eckd_move_to(eckd, track);
 	if (!status)
 		status = orient(eckd, data);
@@ -113,7 +153,6 @@ uint8_t eckd_set_location(struct eckd *eckd, const uint8_t data[ECKD_LOCATE_SIZE
 	chain->operation = operation;
 	chain->operations_left = data[3];
 	chain->track_passed = false;
-	chain->found = true;
 	return 0;
 }
 
@@ -125,7 +164,7 @@ uint8_t eckd_locate_record(struct device *device, struct channel *channel)
 
 	if (status)
 		return status;
-	if (!eckd->chain->extent_defined || eckd->chain->in_domain)
+	if (!eckd->chain->extent_defined)
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if (!known_operation(data[0] & 0x3f))
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
@@ -148,7 +187,11 @@ uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access access)
 		fits = chain->operation == LOCATE_WRITE_DATA;
 		break;
 	case ACCESS_FORMAT:
+	case ACCESS_FORMAT_R0:
 		fits = chain->operation == LOCATE_FORMAT_WRITE || chain->operation == LOCATE_WRITE_TRACK;
+		break;
+	case ACCESS_ERASE:
+		fits = chain->operation == LOCATE_WRITE_TRACK;
 		break;
 	case ACCESS_READ_TRACK:
 		fits = chain->operation == LOCATE_READ_TRACKS;
@@ -181,8 +224,6 @@ uint8_t eckd_seek(struct device *device, struct channel *channel)
 
 	if (status)
 		return status;
-	if (chain->in_domain)
-		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if ((chain->mask & MASK_SEEK) > least)
 		return file_protected(eckd);
 	if (data[0] || data[1] || !eckd_track_number(eckd, data + 2, &track))
@@ -190,7 +231,7 @@ uint8_t eckd_seek(struct device *device, struct channel *channel)
 	if (channel->command == SEEK_HEAD)
 		track = chain->track / heads * heads + track % heads;
 	chain->index_passes = 0;
-	chain->found = false;
+	chain->positioned = true;
 	status = eckd_move_to(eckd, track);
 	return status ? status : UNIT_END;
 }
@@ -201,12 +242,10 @@ uint8_t eckd_recalibrate(struct device *device, struct channel *channel)
 	uint8_t status;
 
 	(void)channel;
-	if (eckd->chain->in_domain)
-		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if (eckd->chain->mask & MASK_SEEK)
 		return file_protected(eckd);
 	eckd->chain->index_passes = 0;
-	eckd->chain->found = false;
+	eckd->chain->positioned = true;
 	status = eckd_move_to(eckd, 0);
 	return status ? status : UNIT_END;
 }
@@ -234,7 +273,7 @@ uint8_t eckd_set_sector(struct device *device, struct channel *channel)
 
 	if (status)
 		return status;
-	if (sector != 0xff && sector >= 224)
+	if (!valid_sector(sector))
 		return eckd_reject(eckd_of(device), MESSAGE_PARAMETER);
 	return UNIT_END;
 }
@@ -245,9 +284,10 @@ static bool satisfied(uint8_t command, int compared)
 	return (command & 0x20 && compared == 0) || (command & 0x40 && compared > 0);
 }
 
-static uint8_t search_ends(struct eckd *eckd, bool match)
+/* A write may follow when all bytes of the field compared equal. */
+static uint8_t search_ends(struct eckd *eckd, bool match, bool all_equal, uint8_t ready)
 {
-	eckd->chain->found = match;
+	eckd->chain->ready = all_equal ? ready : 0;
 	return match ? UNIT_END | UNIT_MODIFIER : UNIT_END;
 }
 
@@ -255,12 +295,11 @@ static uint8_t search_ends(struct eckd *eckd, bool match)
 uint8_t eckd_search_id(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	uint8_t argument[5], status;
+	uint8_t argument[5];
+	uint8_t status = eckd_next_record(eckd, channel->command & 0x80, true);
 	size_t size;
+	int compared;
 
-	if (eckd->chain->in_domain)
-		return eckd_reject(eckd, MESSAGE_SEQUENCE);
-	status = eckd_next_record(eckd, channel->command & 0x80, true);
 	if (status)
 		return status;
 	size = channel_fetch(channel, argument, sizeof(argument));
@@ -268,7 +307,9 @@ uint8_t eckd_search_id(struct device *device, struct channel *channel)
 		return UNIT_END;
 	if (!size)
 		return eckd_reject(eckd, MESSAGE_COUNT);
-	return search_ends(eckd, satisfied(channel->command, memcmp(eckd_count_field(eckd), argument, size)));
+	compared = memcmp(eckd_count_field(eckd), argument, size);
+	return search_ends(eckd, satisfied(channel->command, compared), !compared && size == sizeof(argument),
+			   READY_DATA | READY_KEY_DATA | READY_FORMAT_BY_ID);
 }
 
 /* To the key of the record whose count field has just gone by, else of the next record that has one. */
@@ -286,13 +327,12 @@ static uint8_t next_key(struct eckd *eckd, bool multitrack)
 uint8_t eckd_search_key(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	uint8_t argument[255], status;
+	uint8_t argument[255];
+	uint8_t status = next_key(eckd, channel->command & 0x80);
 	const uint8_t *count;
 	size_t size;
+	int compared;
 
-	if (eckd->chain->in_domain)
-		return eckd_reject(eckd, MESSAGE_SEQUENCE);
-	status = next_key(eckd, channel->command & 0x80);
 	if (status)
 		return status;
 	count = eckd_count_field(eckd);
@@ -300,7 +340,9 @@ uint8_t eckd_search_key(struct device *device, struct channel *channel)
 	size = channel_fetch(channel, argument, ckd_key_length(count));
 	if (channel_failed(channel))
 		return UNIT_END;
-	return search_ends(eckd, size && satisfied(channel->command, memcmp(count + CKD_COUNT_SIZE, argument, size)));
+	compared = memcmp(count + CKD_COUNT_SIZE, argument, size);
+	return search_ends(eckd, size && satisfied(channel->command, compared),
+			   !compared && size == ckd_key_length(count), READY_DATA | READY_FORMAT_BY_KEY);
 }
 
 uint8_t eckd_search_home(struct device *device, struct channel *channel)
@@ -308,9 +350,8 @@ uint8_t eckd_search_home(struct device *device, struct channel *channel)
 	struct eckd *eckd = eckd_of(device);
 	uint8_t argument[4], status = 0;
 	size_t size;
+	bool equal;
 
-	if (eckd->chain->in_domain)
-		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if (channel->command & 0x80 && eckd->chain->orientation != AT_INDEX)
 		status = eckd_next_track(eckd);
 	if (status)
@@ -319,5 +360,6 @@ uint8_t eckd_search_home(struct device *device, struct channel *channel)
 	if (channel_failed(channel))
 		return UNIT_END;
 	eckd->chain->orientation = AT_HOME;
-	return search_ends(eckd, size && !memcmp(eckd_track_bytes(eckd) + 1, argument, size));
+	equal = size && !memcmp(eckd_track_bytes(eckd) + 1, argument, size);
+	return search_ends(eckd, equal, equal && size == sizeof(argument), READY_HOME | READY_R0);
 }

@@ -124,9 +124,15 @@ uint8_t eckd_steal_lock(struct device *device, struct channel *channel)
 
 uint8_t eckd_release(struct device *device, struct channel *channel)
 {
-	eckd_of(device)->reserved_by = -1;
+	struct eckd *eckd = eckd_of(device);
+
+	if (eckd->chain->extent_defined || eckd->chain->mask_set || eckd->chain->ipl_read)
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
+	eckd->reserved_by = -1;
 	return store_sense(device, channel);
 }
+
+#define SENSE 0x04u
 
 /* Commands that may add to what is staged of a track; any other must find the track as it is. */
 static bool writes_on(uint8_t command)
@@ -142,9 +148,26 @@ static bool writes_on(uint8_t command)
 }
 
 /* Another host's reservation makes the device busy, apart from what is needed to find out and to break it. */
+static bool reserved_elsewhere(const struct eckd *eckd, unsigned path, uint8_t command)
+{
+	enum { STEAL_LOCK = 0x14, SENSE_PGID = 0x34, SET_PGID = 0xaf, SENSE_ID = 0xe4 };
+
+	if (eckd->reserved_by < 0 || eckd->reserved_by == initiator(path))
+		return false;
+	switch (command) {
+	case SENSE:
+	case STEAL_LOCK:
+	case SENSE_PGID:
+	case SET_PGID:
+	case SENSE_ID:
+		return false;
+	default:
+		return true;
+	}
+}
+
 uint8_t eckd_select_path(struct device *device, unsigned path, uint8_t command)
 {
-	enum { SENSE = 0x04, STEAL_LOCK = 0x14, SENSE_PGID = 0x34, SET_PGID = 0xaf, SENSE_ID = 0xe4 };
 	struct eckd *eckd = eckd_of(device);
 
 	eckd->chain = &eckd->chains[initiator(path)];
@@ -152,18 +175,11 @@ uint8_t eckd_select_path(struct device *device, unsigned path, uint8_t command)
 		device_forget_sense(eckd_sense_of(eckd));
 	if (eckd->image->stage.active && !writes_on(command))
 		ckd_commit(eckd->image);
-	if (eckd->reserved_by < 0 || eckd->reserved_by == initiator(path))
-		return 0;
-	switch (command) {
-	case SENSE:
-	case STEAL_LOCK:
-	case SENSE_PGID:
-	case SET_PGID:
-	case SENSE_ID:
-		return 0;
-	default:
+	if (reserved_elsewhere(eckd, path, command))
 		return UNIT_BUSY;
-	}
+	if (!device->class->commands[command] || device_refuses(device, command)) /* unknown, wherever it stands */
+		return 0;
+	return eckd_check_sequence(eckd, command);
 }
 
 void eckd_reset_paths(struct device *device, unsigned who)

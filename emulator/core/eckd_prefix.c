@@ -8,12 +8,10 @@
 #include "eckd.h"
 
 #define LRE_SIZE 20u
-#define LRE_AUXILIARY 1
 #define LRE_COUNT 3
 #define LRE_LENGTH 14
 #define LRE_EXTENDED_OPERATION 17
 #define LRE_PARAMETER_LENGTH 18
-#define AUXILIARY_LENGTH_VALID 0x80u
 
 #define PFX_EXTENT 12
 #define PFX_LOCATE 44
@@ -65,8 +63,6 @@ static uint8_t locate(struct eckd *eckd, struct channel *channel, const uint8_t 
 	status = length ? eckd_fetch_parameters(eckd, channel, parameter, length) : 0;
 	if (status)
 		return status;
-	if (!(data[LRE_AUXILIARY] & AUXILIARY_LENGTH_VALID) && get_be16(data + LRE_LENGTH))
-		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	if (operation == LOCATE_EXTENDED && extended == EXTENDED_WRITE_FULL_TRACK &&
 	    !valid_track_set(data, length, get_be16(parameter)))
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
@@ -87,7 +83,7 @@ uint8_t eckd_locate_record_extended(struct device *device, struct channel *chann
 
 	if (status)
 		return status;
-	if (!eckd->chain->extent_defined || eckd->chain->in_domain)
+	if (!eckd->chain->extent_defined)
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	return locate(eckd, channel, data);
 }

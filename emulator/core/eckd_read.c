@@ -5,19 +5,9 @@
 
 #define MULTITRACK 0x80u
 
-/* The transfer is over: one operation of a Locate Record less. */
-static void done(struct eckd *eckd)
-{
-	struct eckd_chain *chain = eckd->chain;
-
-	chain->index_passes = 0;
-	if (chain->in_domain && !--chain->operations_left)
-		chain->in_domain = false;
-}
-
 static uint8_t ending(struct eckd *eckd, uint32_t data_length)
 {
-	done(eckd);
+	eckd_use_operation(eckd);
 	return data_length ? UNIT_END : UNIT_END | UNIT_EXCEPTION; /* an end-of-file record */
 }
 
@@ -53,6 +43,7 @@ uint8_t eckd_read_record(struct device *device, struct channel *channel)
 	}
 	channel_store(channel, from, (size_t)(count + CKD_COUNT_SIZE + key + length - from));
 	chain->orientation = AT_DATA;
+	chain->ready &= kind == DATA ? READY_AFTER_DATA : READY_AFTER_KEY_DATA;
 	return ending(eckd, length);
 }
 
@@ -66,7 +57,7 @@ uint8_t eckd_read_count(struct device *device, struct channel *channel)
 	if (status)
 		return status;
 	channel_store(channel, eckd_count_field(eckd), CKD_COUNT_SIZE);
-	done(eckd);
+	eckd_use_operation(eckd);
 	return UNIT_END;
 }
 
@@ -86,7 +77,7 @@ uint8_t eckd_read_r0(struct device *device, struct channel *channel)
 		return status;
 	channel_store(channel, eckd_count_field(eckd), ckd_record_size(eckd_count_field(eckd)));
 	chain->orientation = AT_DATA;
-	done(eckd);
+	eckd_use_operation(eckd);
 	return UNIT_END;
 }
 
@@ -101,7 +92,7 @@ uint8_t eckd_read_home(struct device *device, struct channel *channel)
 		return status;
 	channel_store(channel, eckd_track_bytes(eckd), CKD_HOME_SIZE);
 	eckd->chain->orientation = AT_HOME;
-	done(eckd);
+	eckd_use_operation(eckd);
 	return UNIT_END;
 }
 
@@ -112,10 +103,10 @@ uint8_t eckd_read_ipl(struct device *device, struct channel *channel)
 	const uint8_t *count;
 	uint8_t status;
 
-	if (eckd->chain->extent_defined)
+	if (eckd->chain->extent_defined || eckd->chain->mask_set || eckd->chain->ipl_read)
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	eckd->chain->index_passes = 0;
-	eckd->chain->found = false;
+	eckd->chain->positioned = eckd->chain->ipl_read = true;
 	status = eckd_move_to(eckd, 0);
 	if (!status)
 		status = eckd_next_user_record(eckd, false);

@@ -102,12 +102,9 @@ uint8_t eckd_read_track_data(struct device *device, struct channel *channel)
 uint8_t eckd_read_multiple(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	uint8_t status;
+	uint8_t status = eckd_next_user_record(eckd, false);
 	uint32_t end;
 
-	if (eckd->chain->in_domain)
-		return eckd_reject(eckd, MESSAGE_SEQUENCE);
-	status = eckd_next_user_record(eckd, false);
 	if (status)
 		return status;
 	end = eckd_end_of_track(eckd);
@@ -170,7 +167,7 @@ static uint32_t take_records(struct eckd *eckd, struct channel *channel, uint8_t
 uint8_t eckd_write_full_track(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	uint8_t status = eckd_permit_write(eckd, ACCESS_WRITE_TRACK);
+	uint8_t status = eckd_permit_write(eckd, ACCESS_WRITE_TRACK, 0);
 	uint8_t *track;
 	uint32_t end;
 
@@ -198,7 +195,7 @@ uint8_t eckd_write_track_data(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
 	struct eckd_chain *chain = eckd->chain;
-	uint8_t status = eckd_permit_write(eckd, ACCESS_WRITE_TRACK_DATA);
+	uint8_t status = eckd_permit_write(eckd, ACCESS_WRITE_TRACK_DATA, 0);
 	enum ckd_walk walk = CKD_RECORD;
 
 	if (!status)

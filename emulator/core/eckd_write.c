@@ -7,20 +7,9 @@
 
 #define MULTITRACK 0x80u
 
-/* File mask, bits 0-1: what may be written. */
-#define MASK_WRITE 0xc0u
-#define MASK_NO_WRITE 0x40u
-#define MASK_UPDATE_ONLY 0x80u
-#define MASK_ALL 0xc0u
-
 static uint8_t inhibited(struct eckd *eckd)
 {
 	return eckd_check(eckd, SENSE0_REJECT, SENSE1_WRITE_INHIBITED, MESSAGE_NONE);
-}
-
-static uint8_t file_protected(struct eckd *eckd)
-{
-	return eckd_check(eckd, 0, SENSE1_FILE_PROTECTED, MESSAGE_NONE);
 }
 
 uint8_t eckd_invalid_format(struct eckd *eckd)
@@ -28,31 +17,37 @@ uint8_t eckd_invalid_format(struct eckd *eckd)
 	return eckd_check(eckd, 0, SENSE1_TRACK_FORMAT, MESSAGE_NONE);
 }
 
-uint8_t eckd_permit_write(struct eckd *eckd, enum eckd_access access)
+static bool mask_permits(uint8_t mask, enum eckd_access access)
 {
-	uint8_t write = eckd->chain->mask & MASK_WRITE;
+	switch (access) {
+	case ACCESS_FORMAT:
+	case ACCESS_ERASE:
+		return (mask & MASK_WRITE) != MASK_NO_WRITE && (mask & MASK_WRITE) != MASK_UPDATE_ONLY;
+	case ACCESS_FORMAT_R0:
+	case ACCESS_WRITE_TRACK:
+		return (mask & MASK_WRITE) == MASK_ALL;
+	default:
+		return (mask & MASK_WRITE) != MASK_NO_WRITE;
+	}
+}
+
+uint8_t eckd_permit_write(struct eckd *eckd, enum eckd_access access, uint8_t ready)
+{
+	const struct eckd_chain *chain = eckd->chain;
 
 	if (eckd->read_only)
 		return inhibited(eckd);
-	if (write == MASK_NO_WRITE || (access == ACCESS_FORMAT && write == MASK_UPDATE_ONLY) ||
-	    (access == ACCESS_WRITE_TRACK && write != MASK_ALL))
-		return file_protected(eckd);
-	if (!eckd->chain->found)
+	if (!mask_permits(chain->mask, access) || (!chain->in_domain && !(chain->ready & ready)))
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
-	return eckd_enter_domain(eckd, access);
+	return chain->in_domain ? eckd_enter_domain(eckd, access) : 0;
 }
 
-/* One operation of a Locate Record less. Outside of one, the next write needs a search of its own. */
-static void done(struct eckd *eckd, bool formatted)
+/* The write is over; outside of a domain it leaves the chain ready for these writes. */
+static void done(struct eckd *eckd, uint8_t ready)
 {
-	struct eckd_chain *chain = eckd->chain;
-
-	chain->index_passes = 0;
-	chain->orientation = AT_DATA;
-	if (!chain->in_domain)
-		chain->found = formatted;
-	else if (!--chain->operations_left)
-		chain->in_domain = chain->found = false;
+	eckd->chain->orientation = AT_DATA;
+	eckd->chain->ready = eckd->chain->in_domain ? 0 : ready;
+	eckd_use_operation(eckd);
 }
 
 void eckd_fill(struct eckd *eckd, struct channel *channel, uint32_t offset, uint32_t size)
@@ -71,13 +66,14 @@ uint8_t eckd_write_record(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
 	struct eckd_chain *chain = eckd->chain;
-	bool with_key = channel->command & 0x08;
-	uint8_t status = eckd_permit_write(eckd, ACCESS_UPDATE);
+	bool with_key = channel->command & 0x08, update = channel->command & MULTITRACK;
+	uint8_t ready = update ? 0 : with_key ? READY_KEY_DATA : READY_DATA; /* the update commands are for domains */
+	uint8_t status = eckd_permit_write(eckd, ACCESS_UPDATE, ready);
 	bool here = chain->orientation == AT_COUNT || (!with_key && chain->orientation == AT_KEY);
 	uint32_t key, length, body;
 
 	if (!status && !here)
-		status = eckd_next_user_record(eckd, channel->command & MULTITRACK);
+		status = eckd_next_user_record(eckd, update);
 	if (status)
 		return status;
 	key = ckd_key_length(eckd_count_field(eckd));
@@ -87,7 +83,7 @@ uint8_t eckd_write_record(struct device *device, struct channel *channel)
 		eckd_fill(eckd, channel, body, key + length);
 	else
 		eckd_fill(eckd, channel, body + key, length);
-	done(eckd, false);
+	done(eckd, chain->ready & (with_key ? READY_AFTER_KEY_DATA : READY_AFTER_DATA));
 	return length ? UNIT_END : UNIT_END | UNIT_EXCEPTION;
 }
 
@@ -131,14 +127,14 @@ static void format(struct eckd *eckd, struct channel *channel, uint32_t offset, 
 	eckd->chain->record = offset;
 }
 
-/* Get the count field of a record to be formatted. 0, or the status to end with. */
+/* Get the count field of a record to be formatted; bytes that do not come are zeros. 0, or the status to end with. */
 static uint8_t fetch_count(struct eckd *eckd, struct channel *channel, uint8_t count[CKD_COUNT_SIZE])
 {
-	uint8_t status = eckd_fetch_parameters(eckd, channel, count, CKD_COUNT_SIZE);
-
-	if (status)
-		return status;
-	return eckd_looks_like_end(count) ? eckd_invalid_format(eckd) : 0;
+	memset(count, 0, CKD_COUNT_SIZE);
+	channel_fetch(channel, count, CKD_COUNT_SIZE);
+	if (channel_failed(channel))
+		return UNIT_END;
+	return eckd_looks_like_end(count) ? eckd_reject(eckd, MESSAGE_PARAMETER) : 0;
 }
 
 static bool fits_track(const struct eckd *eckd, uint32_t offset, const uint8_t *count, uint32_t cells)
@@ -154,11 +150,12 @@ static bool fits_track(const struct eckd *eckd, uint32_t offset, const uint8_t *
 uint8_t eckd_write_ckd(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
+	bool next_track = channel->command & MULTITRACK;
 	uint8_t count[CKD_COUNT_SIZE];
-	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT);
+	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT, next_track ? 0 : READY_TO_FORMAT);
 	uint32_t offset;
 
-	if (!status && channel->command & MULTITRACK) {
+	if (!status && next_track) {
 		status = eckd_next_track(eckd);
 		if (!status)
 			status = eckd_next_record(eckd, false, false);
@@ -174,7 +171,7 @@ uint8_t eckd_write_ckd(struct device *device, struct channel *channel)
 	if (!fits_track(eckd, offset, count, cells_used(eckd)))
 		return eckd_invalid_format(eckd);
 	format(eckd, channel, offset, count);
-	done(eckd, true);
+	done(eckd, READY_FORMAT_MORE);
 	return UNIT_END;
 }
 
@@ -183,21 +180,21 @@ uint8_t eckd_write_r0(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
 	uint8_t count[CKD_COUNT_SIZE];
-	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT);
+	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT_R0, READY_R0);
 
 	if (status)
 		return status;
-	if ((eckd->chain->mask & MASK_WRITE) != MASK_ALL)
-		return file_protected(eckd);
 	if (eckd->chain->orientation > AT_HOME)
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
-	status = fetch_count(eckd, channel, count);
+	status = eckd_fetch_parameters(eckd, channel, count, sizeof(count));
 	if (status)
 		return status;
-	if (count[4] || !fits_track(eckd, CKD_FIRST_RECORD, count, 0))
+	if (count[4])
+		return eckd_reject(eckd, MESSAGE_PARAMETER);
+	if (!fits_track(eckd, CKD_FIRST_RECORD, count, 0))
 		return eckd_invalid_format(eckd);
 	format(eckd, channel, CKD_FIRST_RECORD, count);
-	done(eckd, true);
+	done(eckd, READY_FORMAT_MORE);
 	return UNIT_END;
 }
 
@@ -209,12 +206,10 @@ uint8_t eckd_write_home(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
 	uint8_t address[CKD_HOME_SIZE], *track;
-	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT);
+	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT_R0, READY_HOME);
 
 	if (status)
 		return status;
-	if ((eckd->chain->mask & MASK_WRITE) != MASK_ALL)
-		return file_protected(eckd);
 	if (eckd->chain->orientation > AT_HOME)
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);
 	status = eckd_fetch_parameters(eckd, channel, address, sizeof(address));
@@ -225,7 +220,7 @@ uint8_t eckd_write_home(struct device *device, struct channel *channel)
 	track = ckd_stage_track(eckd->image, eckd->chain->track);
 	ckd_empty_track(track, eckd->chain->track / eckd->image->heads, eckd->chain->track % eckd->image->heads);
 	ckd_stage(eckd->image, eckd->chain->track, 0, CKD_EMPTY_TRACK_SIZE);
-	done(eckd, true);
+	done(eckd, READY_R0);
 	eckd->chain->orientation = AT_HOME;
 	return UNIT_END;
 }
@@ -235,7 +230,7 @@ uint8_t eckd_erase(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
 	uint8_t piece[256];
-	uint8_t status = eckd_permit_write(eckd, ACCESS_FORMAT);
+	uint8_t status = eckd_permit_write(eckd, ACCESS_ERASE, READY_TO_FORMAT);
 
 	if (status)
 		return status;
@@ -247,6 +242,6 @@ uint8_t eckd_erase(struct device *device, struct channel *channel)
 	if (channel_failed(channel))
 		return UNIT_END;
 	put_end(eckd, eckd->chain->record + ckd_record_size(eckd_count_field(eckd)));
-	done(eckd, true);
+	done(eckd, READY_FORMAT_MORE);
 	return UNIT_END;
 }

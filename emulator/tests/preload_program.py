@@ -117,7 +117,7 @@ def device_name(uuid: str) -> bytearray:
 def block_program(device: Device, command: int, operation: int, track: int, record: int) -> tuple[int, int, bytes]:
     memory = device.container.memory
     memory[0x2000:0x2010] = struct.pack(">BBHIIHH", 0x40 if command == 6 else 0x80, 0xC0, 4096, 0, 0, 0, track)
-    memory[0x2040:0x2050] = struct.pack(">BBBBHHHHBBH", operation, 0, 0, 1, 0, track, 0, track, record, 0xFF, 4096)
+    memory[0x2040:0x2050] = struct.pack(">BBBBHHHHBBH", operation, 0x80, 0, 1, 0, track, 0, track, record, 0xFF, 4096)
     return device.start((0x63, CC, 16, 0x2000), (0x47, CC, 16, 0x2040), (command, 0, 4096, DATA))
 
 

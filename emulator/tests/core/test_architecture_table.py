@@ -98,11 +98,7 @@ def test_the_table_has_its_size() -> None:
     assert all(row.rule for row in ROWS), "each row stands under the rule that it shows"
 
 
-def marks(row: Row) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(reason="the core does otherwise", strict=False)] if row.core_differs else []
-
-
-@pytest.mark.parametrize("row", [pytest.param(row, marks=marks(row), id=row.where) for row in ROWS])
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.where) for row in ROWS])
 def test_row(image: Image, row: Row) -> None:
     for swap_format in (False, True) if row.programs[-1].both else (False,):
         twins = Twins(image, read_only=row.read_only, hosts=2, concurrent_sense=row.concurrent_sense)

@@ -13,7 +13,7 @@ CHECK, EXCEPTION = 0x0E, 0x0D
 TIC = 0x08
 
 READ_ONLY, UPDATE, FORMAT, ALL = 0x40, 0x80, 0x00, 0xC0
-READ_OP, WRITE_OP, FORMAT_OP, ANY_READ_OP = 0x06, 0x01, 0x03, 0x16
+READ_OP, WRITE_OP, FORMAT_OP, WRITE_TRACK_OP, ANY_READ_OP = 0x06, 0x01, 0x03, 0x0B, 0x16
 
 
 def domain(operation: int, cylinder: int, head: int, record: int, count: int = 1, mask: int | None = None) -> list[C]:
@@ -148,7 +148,8 @@ READS = [
     ("record 0", [*domain(READ_OP, 2, 0, 0), C(0x16, 16)], OK, bytes.fromhex("0002000000000008") + bytes(8)),
     ("home address", [*domain(READ_OP, 2, 0, 0), C(0x1A, 5)], OK, bytes.fromhex("0000020000")),
     ("the first record by orientation to the index",
-     [C(0x63, extent(), CC), C(0x47, locate(READ_OP, 2, 0, 0, 1, orientation=0xC0), CC), C(0x06, 9)], OK, b"data of 1"),
+     [C(0x63, extent(), CC), C(0x47, locate(ANY_READ_OP, 2, 0, 0, 1, orientation=0xC0), CC), C(0x06, 9)],
+     OK, b"data of 1"),
     ("behind a record's data",
      [C(0x63, extent(), CC), C(0x47, locate(READ_OP, 2, 0, 1, 1, orientation=0x80), CC), C(0x06, 9)], OK, b"data of 2"),
     ("initial program load", [C(0x02, 24, SLI)], OK, record_data(0, 0, 1)[:24]),
@@ -176,6 +177,9 @@ def test_read(rig: Rig, program: list[C], status: str, data: bytes) -> None:
     result = rig.run(*program)
     assert (result.status, result.sense) == (status, "")
     assert rig.stored(result.addresses[-1], len(data)) == data
+
+
+SEEK = C(0x07, bytes(6), CC)
 
 
 def nowhere(operation: int, cylinder: int, head: int) -> bytes:
@@ -210,27 +214,28 @@ CHECKS = [
     ("a seek in a domain", [*domain(READ_OP, 0, 0, 1, 2), C(0x07, bytes(6))], 2, "800002"),
     ("a search in a domain", [*domain(READ_OP, 0, 0, 1, 2), C(0x31, bytes(5))], 2, "800002"),
     # --- file mask
-    ("mask: no writing", [*domain(WRITE_OP, 0, 0, 1, 1, READ_ONLY), C(0x05, b"x", SLI)], 2, "000400"),
-    ("mask: no formatting", [*domain(FORMAT_OP, 0, 0, 1, 1, UPDATE), C(0x1D, bytes(8), SLI)], 2, "000400"),
+    ("mask: no writing", [*domain(WRITE_OP, 0, 0, 1, 1, READ_ONLY), C(0x05, b"x", SLI)], 1, "800002"),
+    ("mask: no formatting", [*domain(FORMAT_OP, 0, 0, 1, 1, UPDATE), C(0x1D, bytes(8), SLI)], 2, "800002"),
     ("mask: no record 0", [C(0x63, extent(FORMAT), CC), C(0x47, locate(FORMAT_OP, 3, 0, 0, 1, orientation=0x40), CC),
-                           C(0x15, bytes(8), SLI)], 2, "000400"),
-    ("mask by command", [C(0x1F, b"\x40", CC), C(0x31, bytes(5), CC), C(TIC, at=PROGRAM + 8), C(0x05, b"x", SLI)],
-     3, "000400"),
+                           C(0x15, bytes(8), SLI)], 2, "800002"),
+    ("mask by command", [C(0x1F, b"\x40", CC), SEEK, C(0x31, bytes(5), CC), C(TIC, at=PROGRAM + 16),
+                         C(0x05, b"x", SLI)], 4, "800002"),
     ("mask twice", [C(0x1F, b"\x40", CC), C(0x1F, b"\x40")], 1, "800002"),
     ("mask after an extent", [C(0x63, extent(), CC), C(0x1F, b"\x40")], 1, "800002"),
     ("mask: no seeks", [C(0x1F, b"\x18", CC), C(0x07, bytes(6))], 1, "000400"),
     ("mask: seek head only", [C(0x1F, b"\x10", CC), C(0x0B, bytes(6))], 1, "000400"),
-    ("mask: no head switching", [C(0x1F, b"\x18", CC), *[C(0x92, 8, CC)] * 12, C(0x92, 8)], 13, "000400"),
+    ("mask: no head switching", [SEEK, C(0x1F, b"\x18", CC), *[C(0x92, 8, CC)] * 12, C(0x92, 8)], 14,
+     "000400"),
     # --- seeks
     ("seek: too short", [C(0x07, bytes(5))], 0, "800003"),
     ("seek: beyond the disk", [C(0x07, bytes(2) + track_address(4, 0))], 0, "800004"),
     ("seek: bin", [C(0x07, b"\0\1" + track_address(0, 0))], 0, "800004"),
     ("seek: outside of the extent",
      [C(0x63, extent(READ_ONLY, (0, 0), (0, 14)), CC), C(0x07, bytes(2) + track_address(1, 0))], 1, "000400"),
-    ("sector beyond the track", [C(0x23, bytes([224]))], 0, "800004"),
+    ("sector beyond the track", [SEEK, C(0x23, bytes([224]))], 1, "800004"),
     # --- positions
     ("search for what is not there",
-     [C(0x31, bytes([0, 0, 0, 0, 99]), CC), C(TIC, at=PROGRAM)], 0, "000800"),
+     [SEEK, C(0x31, bytes([0, 0, 0, 0, 99]), CC), C(TIC, at=PROGRAM + 8)], 1, "000800"),
     ("read data of an empty track", [C(0x07, bytes(2) + track_address(3, 0), CC), C(0x06, 10)], 1, "000800"),
     ("end of cylinder", [C(0x07, bytes(2) + track_address(0, 14), CC), *[C(0x92, 8, CC)] * 12, C(0x92, 8)],
      13, "002000"),
@@ -242,13 +247,16 @@ CHECKS = [
     # --- writing
     ("write without a search", [C(0x07, bytes(6), CC), C(0x05, b"x", SLI)], 1, "800002"),
     ("format without a search", [C(0x07, bytes(6), CC), C(0x1D, bytes(8), SLI)], 1, "800002"),
-    ("write after a search that failed", [C(0x31, bytes([0, 0, 0, 0, 5]), CC), C(0x05, b"x", SLI)], 1, "800002"),
+    ("write after a search that failed", [SEEK, C(0x31, bytes([0, 0, 0, 0, 5]), CC), C(0x05, b"x", SLI)], 2,
+     "800002"),
     ("a second write needs a second search",
-     [C(0x31, bytes(4) + b"\0", CC), C(TIC, at=PROGRAM), C(0x05, bytes(8), CC), C(0x05, b"x", SLI)], 3, "800002"),
-    ("count field too short", [*domain(FORMAT_OP, 3, 0, 0), C(0x1D, bytes(7), SLI)], 2, "800003"),
+     [SEEK, C(0x31, bytes(5), CC), C(TIC, at=PROGRAM + 8), C(0x05, bytes(8), CC), C(0x05, b"x", SLI)], 4, "800002"),
+    ("count field of record 0 too short",
+     [C(0x63, extent(ALL), CC), C(0x47, locate(FORMAT_OP, 3, 0, 0, 1, orientation=0x40), CC), C(0x15, bytes(7), SLI)],
+     2, "800003"),
     ("record longer than a track",
      [*domain(FORMAT_OP, 3, 0, 0), C(0x1D, track_address(3, 0) + bytes([1, 0, 0xFF, 0xFF]), SLI)], 2, "004000"),
-    ("count field that is an end of track", [*domain(FORMAT_OP, 3, 0, 0), C(0x1D, b"\xff" * 8, SLI)], 2, "004000"),
+    ("count field that is an end of track", [*domain(FORMAT_OP, 3, 0, 0), C(0x1D, b"\xff" * 8, SLI)], 2, "800004"),
     ("the thirteenth block of a track",
      [*domain(FORMAT_OP, 0, 0, 12), C(0x1D, bytes([0, 0, 0, 0, 13, 0, 0x10, 0]), SLI)], 2, "004000"),
 ]  # fmt: skip
@@ -362,7 +370,8 @@ def test_write_record_0(rig: Rig) -> None:
 
 
 def test_erase(rig: Rig) -> None:
-    assert rig.run(*domain(FORMAT_OP, 0, 0, 4), C(0x11, count_field(0, 0, 5, 0, 4096), SLI)).status == OK
+    erase = C(0x11, count_field(0, 0, 5, 0, 4096), SLI)
+    assert rig.run(*domain(WRITE_TRACK_OP, 0, 0, 4, mask=FORMAT), erase).status == OK
     assert [record.number for record in rig.image.read_track(0, 0)] == [0, 1, 2, 3, 4]
 
 

@@ -150,9 +150,10 @@ def test_chains_tied_by_tics(guest: Guest, chains: int, result: str) -> None:
 
 
 def test_a_search_loop_inside_a_chain(guest: Guest) -> None:
-    program = [C(0x31, bytes([0, 0, 0, 0, 3]), CC), C(TIC, at=PROGRAM), C(0x06, 4096)]
+    seek = C(0x07, bytes(6), CC)
+    program = [seek, C(0x31, bytes([0, 0, 0, 0, 3]), CC), C(TIC, at=PROGRAM + 8), C(0x06, 4096)]
     assert guest.run(*program) == "ok"
-    assert guest.scsw() == "00804007 00001018 0c000000"
+    assert guest.scsw() == "00804007 00001020 0c000000"
 
 
 IDA_ROWS = [

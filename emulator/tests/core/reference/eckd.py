@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from .channel import BUSY, CHANNEL_END_DEVICE_END, UNIT_CHECK, Channel, UnitStatus
+from .sequence import Predecessors
 from .track import Block, Track
 
 HEADS = 15
@@ -35,8 +36,9 @@ class Chain:
     mask: int = 0
     extent_defined: bool = False
     mask_set: bool = False
-    oriented: bool = False
-    """A search was satisfied or a record located: writing is possible."""
+    before: Predecessors = field(default_factory=Predecessors)
+    """The commands before, as far as they matter."""
+    ipl_read: bool = False
     operation: int = 0
     operations: int = 0
     """How many operations of the Locate Record are left; none: not in its domain."""
@@ -123,12 +125,6 @@ class Disk:
             raise self.reject(TOO_SHORT)
         return data
 
-    def not_in_domain(self) -> None:
-        if self.chain.operations:
-            raise self.reject(INVALID_SEQUENCE)
-
-    # --- where the heads are
-
     def here(self) -> Track:
         """The records of the track under the heads."""
         return self.tracks[divmod(self.chain.track, HEADS)]
@@ -194,6 +190,10 @@ class Disk:
         handler = COMMANDS.get(command)
         if not handler:
             raise self.reject(INVALID_COMMAND)
+        chain = self.chain
+        if not chain.before.permit(command, chain.operations > 0, chain.page_ready):
+            raise self.reject(INVALID_SEQUENCE)
+        chain.before.note(command)
         handler(self, channel, command)
 
 

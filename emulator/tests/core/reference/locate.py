@@ -7,6 +7,17 @@ from .channel import CHANNEL_END_DEVICE_END, STATUS_MODIFIER, Channel, UnitStatu
 from .eckd import FILE_PROTECTED, INVALID_PARAMETER, INVALID_SEQUENCE, TOO_SHORT, Disk, Passed, command
 
 ORIENT, WRITE_DATA, FORMAT_WRITE, READ_DATA, WRITE_TRACK, READ = 0x00, 0x01, 0x03, 0x06, 0x0B, 0x16
+READ_TRACKS, EXTENDED = 0x0C, 0x3F
+WRITES = (WRITE_DATA, FORMAT_WRITE, WRITE_TRACK, EXTENDED)
+ORIENTATIONS = {
+    ORIENT: (0x00, 0x40, 0x80),
+    WRITE_DATA: (0x00, 0x80),
+    FORMAT_WRITE: (0x00, 0x40, 0xC0),
+    READ_DATA: (0x00, 0x40, 0x80),
+    READ_TRACKS: (0x00, 0x40),
+    READ: (0x00, 0x40, 0x80, 0xC0),
+}
+"""To the count, home address, data or index: which can go with an operation; else to the count only."""
 
 
 @command(0x63)
@@ -16,7 +27,7 @@ def define_extent(disk: Disk, channel: Channel, code: int) -> None:
 
 def set_extent(disk: Disk, data: bytes) -> None:
     chain = disk.chain
-    if chain.extent_defined or chain.mask_set:
+    if chain.extent_defined or chain.mask_set or chain.ipl_read:
         raise disk.reject(INVALID_SEQUENCE)
     if data[1] & 0xC0 != 0xC0:
         raise disk.reject(INVALID_PARAMETER)
@@ -24,7 +35,6 @@ def set_extent(disk: Disk, data: bytes) -> None:
     if first > last:
         raise disk.reject(INVALID_PARAMETER)
     chain.extent_defined = True
-    chain.oriented = False
     chain.mask, chain.first, chain.last = data[0], first, last
     disk.move_to(first)
 
@@ -39,7 +49,7 @@ def locate_record(disk: Disk, channel: Channel, code: int) -> None:
 
 
 def may_locate(disk: Disk) -> None:
-    if not disk.chain.extent_defined or disk.chain.operations:
+    if not disk.chain.extent_defined:
         raise disk.reject(INVALID_SEQUENCE)
 
 
@@ -47,14 +57,20 @@ def set_location(disk: Disk, data: bytes) -> None:
     """What Locate Record and Locate Record Extended have in common: the first 16 bytes."""
     chain = disk.chain
     orientation, operation, count = data[0] & 0xC0, data[0] & 0x3F, data[3]
-    if (operation == ORIENT) != (count == 0):
+    length = int.from_bytes(data[14:16], "big")
+    if (operation == ORIENT) != (count == 0) or orientation not in ORIENTATIONS.get(operation, (0x00,)):
         raise disk.reject(INVALID_PARAMETER)
-    disk.move_to(disk.track_at(data[4:8]))
+    if data[2] or 224 <= data[13] < 0xFF or (length and not data[1] & 0x80):
+        raise disk.reject(INVALID_PARAMETER)
+    track = disk.track_at(data[4:8])
+    if operation in WRITES and chain.mask & 0xC0 == 0x40:
+        raise disk.reject(INVALID_SEQUENCE)
+    chain.before.located = True
+    disk.move_to(track)
     orient(disk, orientation, data[8:13])
     chain.index_passes = 0
     chain.track_passed = False
     chain.operation, chain.operations = operation, count
-    chain.oriented = True
 
 
 def orient(disk: Disk, orientation: int, argument: bytes) -> None:
@@ -77,7 +93,6 @@ def orient(disk: Disk, orientation: int, argument: bytes) -> None:
 def seek(disk: Disk, channel: Channel, code: int) -> None:
     """Seek, Seek Cylinder, Seek Head: what the file mask's bits 3-4 still permit differs."""
     data = disk.parameters(channel, 6)
-    disk.not_in_domain()
     if disk.chain.mask & 0x18 > {0x07: 0x00, 0x0B: 0x08, 0x1B: 0x10}[code]:
         raise disk.unit_check(0, FILE_PROTECTED)
     if data[:2] != b"\0\0":
@@ -90,7 +105,6 @@ def seek(disk: Disk, channel: Channel, code: int) -> None:
 
 @command(0x13)
 def recalibrate(disk: Disk, channel: Channel, code: int) -> None:
-    disk.not_in_domain()
     if disk.chain.mask & 0x18:
         raise disk.unit_check(0, FILE_PROTECTED)
     start_anew(disk, 0)
@@ -98,7 +112,7 @@ def recalibrate(disk: Disk, channel: Channel, code: int) -> None:
 
 def start_anew(disk: Disk, track: int) -> None:
     disk.chain.index_passes = 0
-    disk.chain.oriented = False
+    disk.chain.before.located = True
     disk.move_to(track)
 
 
@@ -121,46 +135,44 @@ def set_sector(disk: Disk, channel: Channel, code: int) -> None:
 # --- searches: a satisfied one makes the channel skip a CCW
 
 
-def ends(disk: Disk, code: int, found: bytes, argument: bytes) -> None:
-    """Compare as many bytes as the program sent."""
+def ends(disk: Disk, code: int, field: str, found: bytes, argument: bytes) -> None:
+    """Compare as many bytes as the program sent. A write may follow when all of the field are equal."""
+    if argument == found:
+        disk.chain.before.found_equal(field)
     found = found[: len(argument)]
     satisfied = bool(argument) and ((code & 0x20 and found == argument) or (code & 0x40 and found > argument))
-    disk.chain.oriented = bool(satisfied)
     if satisfied:
         raise UnitStatus(CHANNEL_END_DEVICE_END | STATUS_MODIFIER)
 
 
 @command(0x31, 0x51, 0x71, 0xB1, 0xD1, 0xF1)
 def search_id(disk: Disk, channel: Channel, code: int) -> None:
-    disk.not_in_domain()
     disk.next_count(bool(code & 0x80), searching=True)
     argument = channel.take(5)
     if not argument:
         raise disk.reject(TOO_SHORT)
-    ends(disk, code, disk.block().count, argument)
+    ends(disk, code, "id", disk.block().count[:5], argument)
 
 
 @command(0x29, 0x49, 0x69, 0xA9, 0xC9, 0xE9)
 def search_key(disk: Disk, channel: Channel, code: int) -> None:
     """The key of the record whose count field has just gone by, else of the next that has one."""
-    disk.not_in_domain()
     if disk.chain.passed != Passed.COUNT:
         disk.next_count(bool(code & 0x80), searching=True)
     while not disk.block().key or disk.chain.record == 0:
         disk.next_count(bool(code & 0x80), searching=True)
     key = disk.block().key
     disk.chain.passed = Passed.KEY
-    ends(disk, code, key, channel.take(len(key)))
+    ends(disk, code, "key", key, channel.take(len(key)))
 
 
 @command(0x39, 0xB9)
 def search_home_address(disk: Disk, channel: Channel, code: int) -> None:
-    disk.not_in_domain()
     if code & 0x80 and disk.chain.passed != Passed.INDEX:
         disk.next_track()
     argument = channel.take(4)
     disk.chain.passed = Passed.HOME
-    ends(disk, 0x20, home_address(disk)[1:], argument)
+    ends(disk, 0x20, "home address", home_address(disk)[1:], argument)
 
 
 def home_address(disk: Disk) -> bytes:

@@ -91,5 +91,7 @@ def reserve(disk: Disk, channel: Channel, code: int) -> None:
 
 @command(0x94)
 def release(disk: Disk, channel: Channel, code: int) -> None:
+    if disk.chain.extent_defined or disk.chain.mask_set or disk.chain.ipl_read:
+        raise disk.reject(INVALID_SEQUENCE)
     disk.reserved_by = None
     channel.give(disk.give_up_sense())

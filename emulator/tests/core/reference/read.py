@@ -39,6 +39,7 @@ def read_record(disk: Disk, channel: Channel, code: int) -> None:
     end_of_file(channel, block.data)
     channel.give({0x06: b"", 0x0E: block.key, 0x1E: block.count + block.key}[kind] + block.data)
     chain.passed = Passed.DATA
+    chain.before.passed(code)
     one_operation_less(disk)
 
 
@@ -75,10 +76,10 @@ def read_home_address(disk: Disk, channel: Channel, code: int) -> None:
 def read_ipl(disk: Disk, channel: Channel, code: int) -> None:
     """Record 1 of cylinder 0, head 0."""
     chain = disk.chain
-    if chain.extent_defined:
+    if chain.extent_defined or chain.mask_set or chain.ipl_read:
         raise disk.reject(INVALID_SEQUENCE)
     chain.index_passes = 0
-    chain.oriented = False
+    chain.ipl_read = chain.before.located = True
     disk.move_to(0)
     disk.next_user_count(False)
     chain.index_passes = 0

@@ -108,6 +108,7 @@ TRACK_OPERATIONS = (
     (0x16, 0x00, (*READS, *TRACK_READS)), (0x3F, 0x23, (*UPDATES, *TRACK_WRITES)))  # fmt: skip
 UNKNOWN = (0x01, 0x21, 0xF7, 0xFF)
 MISCELLANEOUS = (0x03, 0x04, 0xE4, 0x64, 0xFA, 0x34, 0xAF, 0xB4, 0x94, 0x14, 0x27, 0x3E, 0x13, 0x23, 0x02)
+ORIENTATIONS = {0x01: (0x80,), 0x03: (0x40, 0xC0), 0x06: (0x40, 0x80), 0x0C: (0x40,), 0x16: (0x40, 0x80, 0xC0)}
 sizes = st.sampled_from((1, 4, 5, 8, 9, 16, 20, 20, 24, 40, 300, 1000, 4096))
 
 
@@ -124,7 +125,7 @@ def extents(draw: st.DrawFn) -> bytes:
 def locations(draw: st.DrawFn, operation: int, count: int) -> bytes:
     at = draw(sound_tracks)
     argument = track_address(*(at if draw(st.integers(0, 9)) else draw(tracks)))
-    orientation = draw(st.sampled_from((0x00, 0x00, 0x00, 0x40, 0x80, 0xC0)))
+    orientation = draw(st.sampled_from((0x00, 0x00, *(ORIENTATIONS.get(operation, ()) * 3), 0x40, 0x80, 0xC0)))
     return (
         bytes([orientation | operation, 0, 0, count]) + track_address(*at) + argument + bytes([draw(numbers), 0, 0, 0])
     )
@@ -207,12 +208,18 @@ def domains(draw: st.DrawFn) -> list[Step]:
 @st.composite
 def searched(draw: st.DrawFn) -> list[Step]:
     """Seek, search until found, do something there."""
-    head = [Step(0x07, bytes(2) + track_address(*draw(sound_tracks)))] if draw(st.booleans()) else []
+    head = draw(positions())
     if draw(st.booleans()):
         head.insert(0, draw(st.sampled_from((0x1F, 0x63)).flatmap(steps_of)))
     search = draw(command_of(SEARCHES))
     work = [draw(command_of((*READS, *UPDATES, *FORMATS, 0x5E))) for _ in range(draw(st.integers(1, 3)))]
     return [*head, search, Step(TIC, target=len(head)), *work]
+
+
+@st.composite
+def positions(draw: st.DrawFn) -> list[Step]:
+    """A seek, as reads and searches need it; seldom none."""
+    return [Step(0x07, bytes(2) + track_address(*draw(sound_tracks)))] if draw(st.integers(0, 9)) else []
 
 
 @st.composite
@@ -233,7 +240,7 @@ def anything(draw: st.DrawFn) -> list[Step]:
         0x63,
         0x47,
     )
-    return [draw(command_of((*codes, *UNKNOWN))) for _ in range(draw(st.integers(1, 6)))]
+    return [*draw(positions()), *(draw(command_of((*codes, *UNKNOWN))) for _ in range(draw(st.integers(1, 6))))]
 
 
 @st.composite

@@ -163,7 +163,6 @@ class Row:
     after: list[str]
     read_only: bool = False
     concurrent_sense: bool = True
-    core_differs: bool = False
 
 
 def _ccw(statement: str) -> TableCcw:
@@ -223,8 +222,6 @@ def _program(source: str, row: Row) -> TableProgram:
 def read_row(where: str, rule: str, line: str) -> Row:
     source, ending, *after = (part.strip() for part in line.split("|"))
     row = Row(where, rule, [], " ".join(ending.split()), after[0].split() if after else [])
-    row.core_differs = source.startswith("~")
-    source = source.removeprefix("~")
     row.programs = [_program(part, row) for part in source.split("//")]
     return row
 

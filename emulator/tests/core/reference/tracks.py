@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from .channel import Channel
 from .eckd import (
-    FILE_PROTECTED,
     INHIBITED,
     INVALID_FORMAT,
     INVALID_PARAMETER,
@@ -16,10 +15,12 @@ from .eckd import (
     command,
 )
 from .locate import (
+    EXTENDED,
     FORMAT_WRITE,
     ORIENT,
     READ,
     READ_DATA,
+    READ_TRACKS,
     WRITE_DATA,
     WRITE_TRACK,
     may_locate,
@@ -31,7 +32,6 @@ from .storage import Check
 from .track import TRACK_BYTES, Block, Track, fits
 from .write import ALL_WRITES, NO_WRITES
 
-READ_TRACKS, EXTENDED = 0x0C, 0x3F
 WRITE_FULL_TRACK, WRITE_TRACK_DATA = 0x11, 0x23
 END_OF_TRACK = b"\xff" * 8
 
@@ -66,8 +66,6 @@ def locate(disk: Disk, channel: Channel, data: bytes) -> None:
     if size > 2:
         raise disk.reject(INVALID_PARAMETER)
     parameters = disk.parameters(channel, size) if size else b""
-    if length and not data[1] & 0x80:
-        raise disk.reject(INVALID_PARAMETER)
     tracks = f"{int.from_bytes(parameters.ljust(2, bytes(1)), 'big'):016b}"
     if operation == EXTENDED and extended == WRITE_FULL_TRACK and (tracks[0] != "1" or tracks.count("1") != data[3]):
         raise disk.reject(INVALID_PARAMETER)
@@ -85,8 +83,6 @@ def may_write_tracks(disk: Disk, permitted: bool, extended: int) -> None:
     if disk.read_only:
         raise disk.unit_check(REJECT, INHIBITED)
     if not permitted:
-        raise disk.unit_check(0, FILE_PROTECTED)
-    if not disk.chain.oriented:
         raise disk.reject(INVALID_SEQUENCE)
     announced(disk, EXTENDED, extended)
 
@@ -132,7 +128,6 @@ def read_track_data(disk: Disk, channel: Channel, code: int) -> None:
 
 @command(0x5E)
 def read_multiple_count_key_data(disk: Disk, channel: Channel, code: int) -> None:
-    disk.not_in_domain()
     disk.next_user_count(False)
     channel.give(b"".join(block.count + block.key + block.data for block in disk.here()[disk.chain.record :]))
     disk.chain.record = len(disk.here()) - 1

@@ -113,10 +113,11 @@ static bool check_header(struct ckd_image *image, struct ckd_problem *problem)
 	return true;
 }
 
-static bool check_home(const struct ckd_image *image, uint32_t number, struct ckd_problem *problem)
+/* Home address and record 0 of a track, which lies in the image or is about to be put there. */
+static bool check_home(const struct ckd_image *image, uint32_t number, const uint8_t *track,
+		       struct ckd_problem *problem)
 {
-	const uint8_t *track = ckd_track(image, number);
-	uint64_t offset = (uint64_t)(track - image->base);
+	uint64_t offset = (uint64_t)(ckd_track(image, number) - image->base);
 	uint32_t cylinder = number / image->heads, head = number % image->heads;
 	uint8_t expected[4];
 
@@ -160,7 +161,7 @@ bool ckd_image_complete(const struct ckd_image *image, struct ckd_problem *probl
 bool ckd_image_check(const struct ckd_image *image, struct ckd_problem *problem)
 {
 	for (uint32_t number = 0; number < image->cylinders * image->heads; number++)
-		if (!check_home(image, number, problem) || !check_records(image, number, problem))
+		if (!check_home(image, number, ckd_track(image, number), problem) || !check_records(image, number, problem))
 			return ckd_image_complete(image, problem) && false;
 	return ckd_image_complete(image, problem);
 }
@@ -197,46 +198,62 @@ static bool lock(const struct ckd_image *image, struct ckd_problem *problem)
 	return wrong(problem, errno, 0, "cannot be locked: %s", strerror(errno));
 }
 
+static bool make_spare(struct ckd_image *image, struct ckd_problem *problem)
+{
+	image->stage.spare = malloc(image->track_size);
+	return image->stage.spare || wrong(problem, ENOMEM, 0, "%s", strerror(ENOMEM));
+}
+
 /*
- * A writer that was killed in the midst of a track: finish it. An image that is open for reading only gets the track
- * in its own memory, unless the writer is alive and finishes it itself.
+ * Did a writer leave a track unfinished that this opening is to finish? Not while the writer is alive, who does it
+ * himself.
  */
-static bool recover(struct ckd_image *image, struct ckd_problem *problem)
+static bool unfinished(const struct ckd_image *image)
 {
 	if (!ckd_journal_pending(image))
+		return false;
+	if (image->writable)
 		return true;
-	if (!image->writable) {
-		if (flock(image->fd, LOCK_SH | LOCK_NB))
-			return true;
-		flock(image->fd, LOCK_UN);
-	}
-	if (!ckd_journal_replay(image))
-		return wrong(problem, EILSEQ, image->size, "the journal behind the tracks is damaged: a track may be half "
-			     "written; restore the image from a copy");
+	if (flock(image->fd, LOCK_SH | LOCK_NB))
+		return false;
+	flock(image->fd, LOCK_UN);
 	return true;
+}
+
+/* Put the unfinished track on the stage, where the checks that follow see it; nothing is written yet. */
+static bool begin_recovery(struct ckd_image *image, struct ckd_problem *problem)
+{
+	if (!unfinished(image) || ckd_journal_restage(image))
+		return true;
+	return wrong(problem, EILSEQ, image->size, "the journal behind the tracks is damaged: a track may be half "
+		     "written; restore the image from a copy");
+}
+
+/* An image that is open for reading only gets the track in its own memory. */
+static bool end_recovery(struct ckd_image *image, struct ckd_problem *problem)
+{
+	if (!image->stage.active || ckd_journal_finish(image))
+		return true;
+	return wrong(problem, errno, image->size, "the journal behind the tracks cannot be written: %s", strerror(errno));
 }
 
 static bool check_tracks(const struct ckd_image *image, struct ckd_problem *problem)
 {
 	for (uint32_t number = 0; number < image->cylinders * image->heads; number++)
-		if (!check_home(image, number, problem))
+		if (!check_home(image, number, ckd_view(image, number), problem))
 			return false;
 	return true;
-}
-
-static bool make_spare(struct ckd_image *image, struct ckd_problem *problem)
-{
-	image->stage.spare = image->writable ? malloc(image->track_size) : NULL;
-	return !image->writable || image->stage.spare || wrong(problem, ENOMEM, 0, "%s", strerror(ENOMEM));
 }
 
 bool ckd_image_open(struct ckd_image *image, int fd, bool writable, struct ckd_problem *problem)
 {
 	*image = (struct ckd_image){.fd = fd, .writable = writable};
 	atomic_flag_clear(&image->stage.busy);
-	if (lock(image, problem) && map(image, problem) && check_header(image, problem) && recover(image, problem) &&
-	    ckd_image_complete(image, problem) && check_tracks(image, problem) && make_spare(image, problem))
+	if (lock(image, problem) && map(image, problem) && check_header(image, problem) && make_spare(image, problem) &&
+	    begin_recovery(image, problem) && ckd_image_complete(image, problem) && check_tracks(image, problem) &&
+	    end_recovery(image, problem))
 		return true;
+	ckd_discard(image);
 	image->writable = false; /* what is refused is left as it is, a journal included */
 	ckd_image_close(image);
 	return false;

@@ -12,6 +12,7 @@
 #define _GNU_SOURCE
 #include <sched.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -201,8 +202,9 @@ bool ckd_journal_pending(const struct ckd_image *image)
 	       !memcmp(journal.magic, journal_magic, sizeof(journal_magic)) && atomic_load(&journal.valid);
 }
 
-bool ckd_journal_replay(struct ckd_image *image)
+bool ckd_journal_restage(struct ckd_image *image)
 {
+	struct ckd_stage *stage = &image->stage;
 	off_t offset = (off_t)journal_offset(image);
 	struct ckd_journal journal;
 	size_t size;
@@ -211,13 +213,26 @@ bool ckd_journal_replay(struct ckd_image *image)
 	    !plausible(image, &journal))
 		return false;
 	size = journal.to - journal.from;
-	if (pread(image->fd, ckd_track(image, journal.track) + journal.from, size,
-		  offset + (off_t)(JOURNAL_PAGE + journal.from)) != (ssize_t)size)
+	memcpy(stage->spare, ckd_track(image, journal.track), image->track_size);
+	if (pread(image->fd, stage->spare + journal.from, size, offset + (off_t)(JOURNAL_PAGE + journal.from)) !=
+	    (ssize_t)size)
 		return false;
-	if (!image->writable)
-		return true;
-	atomic_store(&journal.valid, 0);
-	return pwrite(image->fd, &journal, sizeof(journal), offset) == (ssize_t)sizeof(journal);
+	atomic_flag_test_and_set(&stage->busy);
+	stage->bytes = stage->spare;
+	stage->track = journal.track;
+	stage->from = journal.from;
+	stage->to = journal.to;
+	stage->whole = stage->active = true;
+	return true;
+}
+
+bool ckd_journal_finish(struct ckd_image *image)
+{
+	const char not_valid[sizeof(uint32_t)] = {0};
+	off_t flag = (off_t)(journal_offset(image) + offsetof(struct ckd_journal, valid));
+
+	ckd_commit(image);
+	return !image->writable || pwrite(image->fd, not_valid, sizeof(not_valid), flag) == (ssize_t)sizeof(not_valid);
 }
 
 void ckd_journal_remove(struct ckd_image *image)

@@ -138,6 +138,24 @@ def test_a_damaged_journal_is_refused(path: Path, damage: dict[str, int]) -> Non
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"\xff" * TRACK, "cylinder 0 head 2: home address ffff ffff, expected 0000 0002"),
+        (bytes([0, 0, 0, 0, 2]) + b"\xff" * 8, "cylinder 0 head 2: no record 0"),
+    ],
+    ids=["home address", "record 0"],
+)
+def test_a_journal_that_would_spoil_a_track_is_refused(path: Path, body: bytes, problem: str, writable: bool) -> None:
+    """Found by fuzzing: such a track was written, and the image refused for it."""
+    journal(path, end=len(body), body=body)
+    before = path.read_bytes()
+    with pytest.raises(ImageError, match=problem):
+        Image.open(path, writable=writable)
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize("length", [1, 4095, 4096, JOURNAL_SIZE, JOURNAL_SIZE + 1])
 def test_other_bytes_behind_the_tracks_are_no_journal(path: Path, length: int) -> None:
     with path.open("ab") as file:
@@ -302,6 +320,6 @@ def test_formatting_is_all_or_nothing(rig: Rig) -> None:
     """A chain that formats a track and fails in the midst leaves what it reported; the track is sound."""
     counts = [C(0x1D, bytes([0, 3, 0, 0, n, 0, 16, 0]), CC | SLI) for n in (1, 2)]
     program = [C(0x63, extent(FORMAT), CC), C(0x47, locate(0x03, 3, 0, 0, 3), CC), *counts, C(0x1D, b"\xff" * 8, SLI)]
-    assert rig.run(*program).sense == "004000"
+    assert rig.run(*program).sense == "800004"
     rig.image.check()
     assert [record.number for record in rig.image.read_track(3, 0)] == [0, 1, 2]

@@ -181,6 +181,37 @@ static bool parse_paths(const char *answer, struct subchannel_config *paths)
 	return true;
 }
 
+static bool parse_fault(const char *object, struct fault *fault)
+{
+	unsigned long id, kind, command, skip, left;
+	size_t count;
+
+	memset(fault, 0, sizeof(*fault));
+	if (!json_number(json_member(object, "id"), UINT32_MAX, &id) ||
+	    !json_number(json_member(object, "kind"), FAULT_LOST_INTERRUPT, &kind) ||
+	    !json_number(json_member(object, "command"), FAULT_ANY_COMMAND, &command) ||
+	    !json_number(json_member(object, "skip"), UINT32_MAX, &skip) ||
+	    !json_number(json_member(object, "left"), UINT32_MAX, &left) ||
+	    !parse_bytes(json_member(object, "sense"), fault->sense, sizeof(fault->sense), &count))
+		return false;
+	fault->id = (uint32_t)id;
+	fault->kind = (enum fault_kind)kind;
+	fault->command = (uint16_t)command;
+	fault->skip = (uint32_t)skip;
+	fault->left = (uint32_t)left;
+	return true;
+}
+
+static bool parse_faults(const char *array, struct host_device *device)
+{
+	if (!array || *array != '[')
+		return false;
+	for (const char *item = json_first(array); item; item = json_next(item))
+		if (device->fault_count == FAULT_SLOTS || !parse_fault(item, &device->faults[device->fault_count++]))
+			return false;
+	return true;
+}
+
 static bool parse_device(const char *answer, struct host_device *device)
 {
 	const char *disk = json_member(answer, "device");
@@ -189,7 +220,7 @@ static bool parse_device(const char *answer, struct host_device *device)
 	       json_boolean(json_member(disk, "read_only"), &device->read_only) &&
 	       parse_bytes(json_member(disk, "rejects"), device->refused, sizeof(device->refused),
 			   &device->refused_count) &&
-	       parse_paths(answer, &device->paths);
+	       parse_faults(json_member(answer, "faults"), device) && parse_paths(answer, &device->paths);
 }
 
 /* The errors that a caller can tell apart; the rest has been printed. */
@@ -270,21 +301,44 @@ void host_close(struct host_connection *connection)
 	connection->socket = -1;
 }
 
-enum host_event host_listen(struct host_connection *connection, uint8_t *pam)
+static enum host_event parse_event(const char *text, struct host_news *news)
 {
-	enum host_event event = HOST_OTHER;
 	char name[16];
 
-	if (receive_line(connection, NULL))
-		return HOST_GONE;
-	if (json_text(json_member(connection->text, "event"), name, sizeof(name))) {
-		if (!strcmp(name, "request"))
-			event = HOST_REQUEST;
-		else if (!strcmp(name, "paths") && parse_byte(connection->text, "pam", pam))
-			event = HOST_PATHS;
+	if (!json_text(json_member(text, "event"), name, sizeof(name)))
+		return HOST_OTHER;
+	if (!strcmp(name, "request"))
+		return HOST_REQUEST;
+	if (!strcmp(name, "gone"))
+		return HOST_DEVICE_GONE;
+	if (!strcmp(name, "faults-cleared"))
+		return HOST_FAULTS_CLEARED;
+	if (!strcmp(name, "paths") && parse_byte(text, "pam", &news->pam))
+		return HOST_PATHS;
+	if (!strcmp(name, "fault") && parse_fault(json_member(text, "fault"), &news->fault))
+		return HOST_FAULT;
+	return HOST_OTHER;
+}
+
+void host_listen(struct host_connection *connection, struct host_news *news)
+{
+	if (receive_line(connection, NULL)) {
+		news->event = HOST_ENDED;
+		return;
 	}
+	news->event = parse_event(connection->text, news);
 	drop_line(connection);
-	return event;
+}
+
+void host_tell_count(const struct host_connection *connection, const struct fault *fault)
+{
+	char text[128];
+	int size = snprintf(text, sizeof(text), "{\"op\": \"fault-counted\", \"id\": %u, \"skip\": %u, \"left\": %u}\n",
+			    (unsigned)fault->id, (unsigned)fault->skip, (unsigned)fault->left);
+
+	if (size < 0 || (size_t)size >= sizeof(text) ||
+	    send(connection->socket, text, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT) != size)
+		fprintf(stderr, "ccwemu-vfio: the emulated host was not told that a fault was met: %s\n", strerror(errno));
 }
 
 struct vfio_kernel host_kernel(void)

@@ -26,16 +26,35 @@ struct host_device {
 	struct subchannel_config paths; /* all but the device */
 	uint8_t refused[256];           /* command codes that this unit does not know */
 	size_t refused_count;
+	struct fault faults[FAULT_SLOTS]; /* that are armed on it */
+	size_t fault_count;
 };
 
 /* Open a mediated device. 0 or an errno; what the host said of it is printed. */
 int host_open(struct host_connection *connection, const char *uuid, struct host_device *device);
 void host_close(struct host_connection *connection);
 
-enum host_event { HOST_PATHS, HOST_REQUEST, HOST_OTHER, HOST_GONE };
+enum host_event {
+	HOST_PATHS,                     /* pam is the new path-available mask */
+	HOST_REQUEST,                   /* it wants the device back */
+	HOST_FAULT,                     /* fault is to be armed */
+	HOST_FAULTS_CLEARED,
+	HOST_DEVICE_GONE,               /* no device is behind the subchannel any more */
+	HOST_OTHER,
+	HOST_ENDED,
+};
 
-/* Wait for what the host tells unasked. HOST_PATHS: *pam is the new path-available mask. */
-enum host_event host_listen(struct host_connection *connection, uint8_t *pam);
+struct host_news {
+	enum host_event event;
+	uint8_t pam;
+	struct fault fault;
+};
+
+/* Wait for what the host tells unasked. */
+void host_listen(struct host_connection *connection, struct host_news *news);
+
+/* Tell the host what has come of a fault. It does not wait: the host that takes nothing learns nothing. */
+void host_tell_count(const struct host_connection *connection, const struct fault *fault);
 
 /* What differs between kernels, by the release that the host has. */
 struct vfio_kernel host_kernel(void);

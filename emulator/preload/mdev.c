@@ -95,6 +95,15 @@ static int write_region(struct mdev *mdev, enum vfio_region region, size_t at, c
 	return vfio_ccw_write(&mdev->vfio, (uint64_t)region << VFIO_REGION_SHIFT, bytes, region_sizes[region]);
 }
 
+/* The host keeps account of the faults that it has armed. */
+static void tell_counts(struct mdev *mdev)
+{
+	struct fault fault;
+
+	while (fault_take_change(&mdev->eckd.device.faults, &fault))
+		host_tell_count(&mdev->host, &fault);
+}
+
 static ssize_t mdev_write(struct node *node, const void *data, size_t size, uint64_t offset)
 {
 	struct mdev *mdev = (struct mdev *)node;
@@ -109,6 +118,8 @@ static ssize_t mdev_write(struct node *node, const void *data, size_t size, uint
 	mdev_enter(mdev);
 	atomic_store(&mdev->sch.stop, false);
 	error = write_region(mdev, region, at, data, size);
+	if (mdev->eckd.device.faults.changed)
+		tell_counts(mdev);
 	mdev_leave(mdev);
 	return error ? -error : (ssize_t)size;
 }
@@ -165,6 +176,8 @@ static int start_core(struct mdev *mdev, struct host_device *description)
 	eckd_init(&mdev->eckd, &mdev->image, &description->identity, description->read_only);
 	for (size_t i = 0; i < description->refused_count; i++)
 		device_refuse(&mdev->eckd.device, description->refused[i]);
+	for (size_t i = 0; i < description->fault_count; i++)
+		fault_arm(&mdev->eckd.device.faults, &description->faults[i]); /* as many as there are slots */
 	config.device = &mdev->eckd.device;
 	error = subchannel_init(&mdev->sch, &config);
 	if (error)

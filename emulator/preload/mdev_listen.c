@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -12,8 +13,6 @@
 /* The host's path-available mask, with a channel report for each path that went or came. */
 static void paths_changed(struct mdev *mdev, uint8_t pam)
 {
-	subchannel_announce_paths(&mdev->sch, pam);
-	mdev_enter(mdev);
 	subchannel_set_paths(&mdev->sch, pam);
 	for (unsigned path = 0; path < CSS_PATHS; path++) {
 		uint8_t bit = (uint8_t)(0x80u >> path);
@@ -22,37 +21,67 @@ static void paths_changed(struct mdev *mdev, uint8_t pam)
 			vfio_ccw_path_event(&mdev->vfio, mdev->chpids[path], pam & bit);
 	}
 	mdev->pam = pam;
-	mdev_leave(mdev);
 }
 
-static void host_gone(struct mdev *mdev)
+static void host_ended(struct mdev *mdev)
 {
 	fprintf(stderr, "ccwemu-vfio: the emulated host has ended; its device does not answer any more\n");
-	mdev_enter(mdev);
 	vfio_ccw_not_operational(&mdev->vfio);
-	mdev_leave(mdev);
+}
+
+static void arm_fault(struct mdev *mdev, const struct fault *fault)
+{
+	int error = fault_arm(&mdev->eckd.device.faults, fault);
+
+	if (error)
+		fprintf(stderr, "ccwemu-vfio: fault %u cannot be armed: %s\n", (unsigned)fault->id, strerror(error));
+}
+
+/* As vfio_ccw meets it: programs are refused from now on. The host asks for the device in a moment. */
+static void device_gone(struct mdev *mdev)
+{
+	vfio_ccw_not_operational(&mdev->vfio);
+	subchannel_set_device_valid(&mdev->sch, false);
+}
+
+static void act_on(struct mdev *mdev, const struct host_news *news)
+{
+	switch (news->event) {
+	case HOST_PATHS:
+		paths_changed(mdev, news->pam);
+		break;
+	case HOST_REQUEST:
+		mdev_signal(mdev, VFIO_IRQ_REQUEST);
+		break;
+	case HOST_FAULT:
+		arm_fault(mdev, &news->fault);
+		break;
+	case HOST_FAULTS_CLEARED:
+		fault_disarm(&mdev->eckd.device.faults, 0);
+		break;
+	case HOST_DEVICE_GONE:
+		device_gone(mdev);
+		break;
+	case HOST_ENDED:
+		host_ended(mdev);
+		break;
+	case HOST_OTHER:
+		break;
+	}
 }
 
 /* False: there will be nothing more. */
 static bool take_event(struct mdev *mdev)
 {
-	uint8_t pam;
+	struct host_news news;
 
-	switch (host_listen(&mdev->host, &pam)) {
-	case HOST_PATHS:
-		paths_changed(mdev, pam);
-		return true;
-	case HOST_REQUEST:
-		mdev_enter(mdev);
-		mdev_signal(mdev, VFIO_IRQ_REQUEST);
-		mdev_leave(mdev);
-		return true;
-	case HOST_GONE:
-		host_gone(mdev);
-		return false;
-	default:
-		return true;
-	}
+	host_listen(&mdev->host, &news);
+	if (news.event == HOST_PATHS) /* to a program that is running */
+		subchannel_announce_paths(&mdev->sch, news.pam);
+	mdev_enter(mdev);
+	act_on(mdev, &news);
+	mdev_leave(mdev);
+	return news.event != HOST_ENDED;
 }
 
 /* Is there a line already that came together with the one before? */

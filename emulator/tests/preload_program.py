@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ccwemu.faults import Fault, Kind, parse_sense
 from ccwemu.lab.lines import ask
 
 # Requests: linux/vfio.h, _IO(';', 100 + n)
@@ -33,6 +34,7 @@ EVENTFD, NONE, TRIGGER, MASK = 1 << 2, 1 << 0, 1 << 5, 1 << 3
 SIZE = 1 << 20
 PROGRAM, DATA = 0x1000, 0x8000
 CC, SLI = 0x40, 0x20
+SENSE = parse_sense("equipment-check")
 UUIDS = [f"00000000-0000-0000-0000-00000000000{n}" for n in range(3)]
 HOST = os.environ["CCWEMU_ROOT"] + "/run/ccwemu/host.sock"
 
@@ -361,6 +363,77 @@ def host_events() -> None:
     assert device.interrupts(IRQ_CRW), "one for each path, or both at once"
     assert [struct.unpack("=HH", os.pread(device.fd, 8, CRW)[:4]) for _ in range(2)] == [(0x0406, 0x41), (0x0406, 0x42)]
     assert device.start((0xE4, SLI, 12, DATA))[2][0] & 3 == 3, "deferred condition code 3: not operational"
+
+
+def fault(action: str, **more: object) -> None:
+    """A request of ``ccwemu fault`` for the first disk."""
+    ask(HOST, {"op": "fault", "action": action, "device": "0.0.7e50", **more})
+
+
+def arm(kind: Kind, left: int = 1) -> None:
+    fault("arm", fault=Fault(kind, left=left, sense=SENSE, identity=1).to_message())
+
+
+def events_taken(device: Device) -> None:
+    """Return when the library has acted on what the host has told so far: it takes one after the other."""
+    ask(HOST, {"op": "push", "uuid": UUIDS[0], "event": {"event": "request"}})
+    assert device.interrupts(IRQ_REQUEST) == 1
+
+
+def start_only(device: Device) -> int:
+    """Start Sense ID; how many interrupts there were when the write had returned."""
+    device.container.memory[PROGRAM : PROGRAM + 8] = struct.pack(">BBHI", 0xE4, SLI, 12, DATA)
+    region = struct.pack("=IHBBI", 0, 0x0080 | 0x0040, 0xFF, 0, PROGRAM) + struct.pack("=HHIBBH", 0, 0x4000, 0, 0, 0, 0)
+    assert os.pwrite(device.fd, region.ljust(124, b"\0"), IO) == 124
+    with contextlib.suppress(BlockingIOError):
+        return os.eventfd_read(device.irqs[IRQ_IO])
+    return 0
+
+
+def faults() -> None:
+    """Faults armed before the device is opened, and while it is; what has come of them is told."""
+    sense_id = (0xE4, SLI, 12, DATA)
+    arm(Kind.UNIT_CHECK)
+    device = Device()
+    status, residual, irb = device.start(sense_id)
+    assert (status, residual, irb[32:64]) == (0x0E, 12, SENSE), irb.hex()
+    assert ask(HOST, {"op": "wait-met"})["ok"]
+    assert device.start(sense_id)[0] == 0x0C
+    for command in (1, 2):  # halt, clear
+        arm(Kind.LOST_INTERRUPT)
+        events_taken(device)
+        assert start_only(device) == 0
+        assert device.container.memory[DATA : DATA + 3].hex() == "ff3990", "the program was carried out"
+        with refused(errno.EBUSY):
+            start_only(device)
+        assert os.pwrite(device.fd, struct.pack("=II", command, 0), ASYNC) == 8
+        assert device.interrupts() == 1
+        assert device.start(sense_id)[0] == 0x0C
+        assert ask(HOST, {"op": "wait-met"})["ok"]
+    arm(Kind.UNIT_CHECK, left=99)
+    fault("clear")
+    events_taken(device)
+    assert device.start(sense_id)[0] == 0x0C
+
+
+def device_gone() -> None:
+    """The device goes from under the open mediated device: I/O errors, no SCHIB (state NOT_OPER of vfio_ccw)."""
+    device = Device()
+    fault("remove")
+    events_taken(device)
+    for call in (lambda: start_only(device), lambda: os.pwrite(device.fd, struct.pack("=II", 2, 0), ASYNC)):
+        with refused(errno.EIO):
+            call()
+    with refused(errno.ENODEV):
+        os.pread(device.fd, 52, SCHIB)
+    with refused(errno.EINVAL):
+        fcntl.ioctl(device.fd, DEVICE_RESET)
+    os.close(device.fd)
+    assert ask(HOST, {"op": "wait-closed", "uuid": UUIDS[0]})["ok"]
+    with refused(errno.ENODEV):
+        Device(0, device.container)
+    fault("restore")
+    assert Device(0, device.container).start((0xE4, SLI, 12, DATA))[0] == 0x0C
 
 
 def other_files() -> None:

@@ -62,7 +62,7 @@ class TinyDisk:
         schib[16:18] = b"\x1a\x1b"
         return bytes(schib)
 
-    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
+    def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float = 0) -> Ending:
         if lpm and lpm & self.dead:
             return Ending(3, bytes(96))
         data: list[bytes | None] = []

@@ -209,7 +209,7 @@ class Scripted:
         self.endings = list(endings)
         self.programs: list[list[int]] = []
 
-    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
+    def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float = 0) -> Ending:
         self.programs.append([ccw.command for ccw in program])
         return self.endings.pop(0)
 

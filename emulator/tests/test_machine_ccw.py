@@ -255,7 +255,7 @@ class ReservedTape:
         self.reserved = True
         self.commands: list[int] = []
 
-    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
+    def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float = 0) -> Ending:
         irb = bytearray(96)
         irb[8] = 0x0C
         command = program[0].command

@@ -271,7 +271,7 @@ class RejectingDasd:
     def __init__(self) -> None:
         self.commands: list[int] = []
 
-    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
+    def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float = 0) -> Ending:
         command = program[0].command
         self.commands.append(command)
         irb = bytearray(96)

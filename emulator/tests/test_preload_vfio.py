@@ -16,6 +16,8 @@ import pytest
 
 import ccwemu
 from ccwemu.channel import Image, Record
+from ccwemu.faults.board import Board
+from ccwemu.lab.faults import FaultDesk
 from ccwemu.lab.hostsock import host_operations
 from ccwemu.lab.lines import Message, Peer, Refusal, Server
 from ccwemu.machine.spec import DasdSpec, SubchannelSpec
@@ -62,9 +64,19 @@ class Host:
             (root / f"sys/kernel/iommu_groups/{number}/devices/{uuid}").mkdir(parents=True)
             make_disk(root / f"{number}.ckd")
         machine = SimpleNamespace(mdevs=self)
-        spec = SimpleNamespace(subchannels=tuple(self.subchannel(number) for number in range(len(UUIDS))))
-        operations = host_operations(machine, spec, lambda name, pid: lambda: None)  # type: ignore[arg-type]
-        mine = {"opened": self.opened, "push": self.push, "wait-closed": self.wait_closed}
+        spec: Any = SimpleNamespace(
+            name="host", subchannels=tuple(self.subchannel(number) for number in range(len(UUIDS)))
+        )
+        self.board = NoticedBoard(self.changed)
+        self.desk = FaultDesk(self.board, spec, None)
+        operations = host_operations(machine, spec, lambda name, pid: lambda: None, self.board)
+        mine = {
+            "opened": self.opened,
+            "push": self.push,
+            "wait-closed": self.wait_closed,
+            "wait-met": self.wait_met,
+            "fault": lambda peer, message: self.desk.serve(message),
+        }
         self.server = Server(str(root / "run/ccwemu/host.sock"), {**operations, **mine})
 
     def subchannel(self, number: int) -> SubchannelSpec:
@@ -94,9 +106,27 @@ class Host:
             handle.paths(event["pam"])
         return {"ok": True}
 
+    def wait_met(self, peer: Peer, message: Message) -> Message:
+        """Until no fault is pending on the first disk."""
+        with self.changed:
+            return {"ok": self.changed.wait_for(lambda: not self.board.pending("0.0.0000"), timeout=10)}
+
     def wait_closed(self, peer: Peer, message: Message) -> Message:
         with self.changed:
             return {"ok": self.changed.wait_for(lambda: message["uuid"] not in self.handles, timeout=10)}
+
+
+class NoticedBoard(Board):
+    """Lets one wait for what is told of faults."""
+
+    def __init__(self, changed: threading.Condition) -> None:
+        super().__init__()
+        self._changed = changed
+
+    def counted(self, busid: str, identity: int, skip: int, left: int) -> None:
+        super().counted(busid, identity, skip, left)
+        with self._changed:
+            self._changed.notify_all()
 
 
 def make_disk(path: Path) -> None:
@@ -138,6 +168,8 @@ SCENARIOS = [
     "closing",
     "group_busy",
     "host_events",
+    "faults",
+    "device_gone",
 ]
 
 

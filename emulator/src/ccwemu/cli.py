@@ -26,6 +26,8 @@ usage: ccwemu COMMAND ...
                              run a command as root of a node
   shell [--lab LAB] NODE     a shell on a node
   reboot [--lab LAB] HOST    reboot a host
+  fault [--lab LAB] HOST DEVICE KIND ...
+                             have a device meet a fault
   down [LAB | --all] [--keep]
                              end a lab and remove it (--keep: leave disks and file systems for the next up)
   validate LAB.yml           check a lab's definition
@@ -256,6 +258,12 @@ def _reboot(command: str, rest: list[str]) -> int:
     return 0
 
 
+def _fault(command: str, rest: list[str]) -> int:
+    from ccwemu.faults.command import main
+
+    return main(rest)
+
+
 def _ps(command: str, rest: list[str]) -> int:
     parser = _parser(command, "The labs and their nodes.")
     parser.add_argument("--json", action="store_true", help="for programs")
@@ -352,6 +360,7 @@ _COMMANDS = {
     "up": _up,
     "ps": _ps,
     "reboot": _reboot,
+    "fault": _fault,
     "down": _down,
     "validate": _validate,
     "disk": _disk,

@@ -14,7 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ccwemu import channel
-from ccwemu.machine.ccwdriver import Ccw, ChannelDevice, Ending
+from ccwemu.faults.armed import ArmedDevice
+from ccwemu.faults.board import Board
+from ccwemu.faults.model import Fault
+from ccwemu.machine.ccwdriver import EXPIRES, Ccw, ChannelDevice, Ending
 from ccwemu.machine.dasd.program import AREA_SIZE, IRB_SIZE, ProgramArea
 from ccwemu.machine.spec import DasdSpec, SubchannelSpec
 
@@ -31,11 +34,13 @@ _CONCURRENT_SENSE = 0x01
 class HostChannel:
     """A subchannel of the core as a driver of the host uses it: one program at a time, from a storage of its own.
 
-    The subchannel is enabled by the first program and disabled by :meth:`close`.
+    The subchannel is enabled by the first program and disabled by :meth:`close`. ``ran`` is called after each start.
     """
 
-    def __init__(self, subchannel: channel.Subchannel) -> None:
+    def __init__(self, subchannel: channel.Subchannel, ran: Callable[[], None] = lambda: None) -> None:
         self._subchannel = subchannel
+        self._ran = ran
+        self._gone = threading.Event()
         self._lock = threading.Lock()
         self._memory = mmap.mmap(-1, AREA_SIZE)
         self._storage = channel.Storage()
@@ -43,8 +48,11 @@ class HostChannel:
         self._area = ProgramArea(memoryview(self._memory), STORAGE_ADDRESS)
         self._enabled = False
 
-    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
-        """Start a program and wait for its status. Raises OSError(ENODEV, EBUSY) when it cannot be enabled."""
+    def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float = EXPIRES) -> Ending:
+        """Start a program and wait for its status.
+
+        Raises OSError: ENODEV, EBUSY when the subchannel cannot be enabled, ETIMEDOUT when no status came.
+        """
         with self._lock:
             self._enable()
             orb = self._area.place(program, lpm)
@@ -55,10 +63,31 @@ class HostChannel:
                     break
                 self._subchannel.test()
                 cc = self._subchannel.start(orb, self._storage)
+            self._ran()
             irb = bytes(IRB_SIZE)
             if cc == 0:
-                _, irb = self._subchannel.test()
+                cc, irb = self._status(expires)
             return self._area.collect(cc, irb)
+
+    def _status(self, expires: float) -> tuple[int, bytes]:
+        """Condition code and IRB. A program has ended when its start returns: status that is not there was lost."""
+        cc, irb = self._subchannel.test()
+        if cc != 1:
+            return cc, irb
+        if self._gone.wait(expires):
+            return 3, bytes(IRB_SIZE)
+        self._subchannel.clear()
+        self._subchannel.test()
+        raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+    def set_device_valid(self, valid: bool) -> None:
+        """The device has gone, or come back; the subchannel is disabled then."""
+        self._subchannel.set_device_valid(valid)
+        self._enabled = False
+        if valid:
+            self._gone.clear()
+        else:
+            self._gone.set()
 
     def schib(self) -> bytes:
         """STORE SUBCHANNEL: 52 bytes, big-endian."""
@@ -92,7 +121,7 @@ class SilentChannel:
     def __init__(self, spec: SubchannelSpec) -> None:
         self._subchannel = make_subchannel(spec, None)
 
-    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
+    def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float = EXPIRES) -> Ending:
         """Condition code 3: not operational."""
         return Ending(3, bytes(IRB_SIZE), tuple(b"" if isinstance(ccw.data, int) else None for ccw in program))
 
@@ -106,13 +135,18 @@ class HostIo:
     A disk image is open, and locked, from the time that the host's driver takes the subchannel until it lets go.
     Devices other than DASDs identify themselves by their description only. ``problem`` is told the subchannel and
     what is wrong with its image; such a disk does not answer, as one whose storage control is switched off.
+    ``faults`` has what the devices are to meet on purpose.
     """
 
     def __init__(
-        self, subchannels: Sequence[SubchannelSpec], problem: Callable[[str, channel.ImageError], None] | None = None
+        self,
+        subchannels: Sequence[SubchannelSpec],
+        problem: Callable[[str, channel.ImageError], None] | None = None,
+        faults: Board | None = None,
     ) -> None:
         self._specs = {spec.busid: spec for spec in subchannels}
         self._problem = problem
+        self._faults = faults if faults is not None else Board()
         self._open: dict[str, _Open] = {}
         self._pams: dict[str, int] = {}
 
@@ -134,14 +168,20 @@ class HostIo:
         subchannel = make_subchannel(spec, device)
         if busid in self._pams:
             subchannel.set_paths(self._pams[busid])
-        opened = _Open(HostChannel(subchannel), subchannel, device, image)
+        armed = ArmedDevice(device, lambda *counts: self._faults.counted(busid, *counts))
+        opened = _Open(HostChannel(subchannel, armed.report), subchannel, device, image, armed)
         self._open[busid] = opened
+        with self._faults.lock:
+            armed.arm(self._faults.attach(busid, opened))
+            if self._faults.removed(busid):
+                opened.set_device_valid(False)
         return opened.host_channel
 
     def release(self, busid: str) -> None:
         """The host's driver let the subchannel go: its image is closed."""
         opened = self._open.pop(busid, None)
         if opened is not None:
+            self._faults.detach(busid, opened)
             opened.close()
 
     def set_paths(self, busid: str, pam: int) -> None:
@@ -159,6 +199,16 @@ class _Open:
     subchannel: channel.Subchannel
     device: channel.Device
     image: channel.Image
+    armed: ArmedDevice
+
+    def arm(self, fault: Fault) -> None:
+        self.armed.arm([fault])
+
+    def disarm(self) -> None:
+        self.armed.disarm()
+
+    def set_device_valid(self, valid: bool) -> None:
+        self.host_channel.set_device_valid(valid)
 
     def close(self) -> None:
         try:

@@ -8,6 +8,7 @@ when it ends, the host has the device back.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import mmap
@@ -18,6 +19,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ccwemu import channel
+from ccwemu.faults.armed import ArmedDevice
+from ccwemu.faults.model import from_message
 from ccwemu.guest.devices import CcwId, GuestDevice
 from ccwemu.guest.hostcheck import HostDevice
 from ccwemu.guest.qemuopts import QemuError
@@ -72,6 +75,7 @@ class PassedThrough:
         self._image: channel.Image | None = None
         self._regions: channel.VfioCcw | None = None
         self._subchannel: channel.Subchannel | None = None
+        self._armed: ArmedDevice | None = None
         self._closing = False
         self._pam = 0
 
@@ -129,6 +133,8 @@ class PassedThrough:
         if descriptors and isinstance(dasd, DasdSpec):
             self._image = channel.Image.open(descriptors[0], writable=not dasd.read_only)
             core_device = make_device(dasd, self._image)
+            self._armed = ArmedDevice(core_device, self._tell_count)
+            self._armed.arm(from_message(fault) for fault in self.description.get("faults", ()))
         for descriptor in descriptors[1:] if self._image else descriptors:
             os.close(descriptor)
         devno = str(self.description.get("devno", "0"))
@@ -144,7 +150,8 @@ class PassedThrough:
         self._regions = channel.VfioCcw(self._subchannel, storage.storage)
         self._regions.open()
         memory, address = storage.take()
-        self.channel = VfioChannel(self._regions, memory, address, self.number.devno)
+        ran = self._armed.report if self._armed is not None else lambda: None
+        self.channel = VfioChannel(self._regions, memory, address, self.number.devno, ran)
 
     def listen(self, gone: Callable[[], None]) -> None:
         """Turn what the host pushes into the device's interrupts, from a thread; ``gone`` when the host has ended."""
@@ -174,8 +181,26 @@ class PassedThrough:
             self._paths_changed(int(event["pam"]))
         elif event.get("event") == "request":
             self._regions.request()
+        elif event.get("event") == "gone":
+            self._device_gone()
+        elif event.get("event") == "fault" and self._armed is not None:
+            self._armed.arm([from_message(event["fault"])])
+        elif event.get("event") == "faults-cleared" and self._armed is not None:
+            self._armed.disarm()
         else:
             log.warning("%s: unknown event from the host: %r", self.number, event)
+
+    def _tell_count(self, identity: int, skip: int, left: int) -> None:
+        """The host learns what has come of a fault."""
+        if self._connection is not None:
+            with contextlib.suppress(OSError):  # the host has ended, which ends the guest
+                self._connection.send({"op": "fault-counted", "id": identity, "skip": skip, "left": left})
+
+    def _device_gone(self) -> None:
+        """As vfio_ccw meets it: programs are refused from now on, and the host will ask for the device."""
+        assert self._regions is not None and self._subchannel is not None
+        self._regions.not_operational()
+        self._subchannel.set_device_valid(False)
 
     def _paths_changed(self, pam: int) -> None:
         """The host's path-available mask: to the core, with a channel report for each path that went or came."""

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ccwemu.machine.ccwdriver import Ccw, Ending
+from ccwemu.machine.ccwdriver import EXPIRES, Ccw, Ending
 from ccwemu.machine.dasd.program import AREA_SIZE, IRB_SIZE, ProgramArea
 
 # Regions: index << 10 is their offset. The I/O region: ORB and SCSW (12 bytes each), IRB, return code.
-IO_REGION, SCHIB_REGION, CRW_REGION = 0, 2 << 10, 3 << 10
+IO_REGION, ASYNC_REGION, SCHIB_REGION, CRW_REGION = 0, 1 << 10, 2 << 10, 3 << 10
 IO_REGION_SIZE = 124
 _ORB_SIZE, _IRB_AT = 12, 24
 SCHIB_SIZE, CRW_REGION_SIZE = 52, 8
@@ -29,8 +29,8 @@ IRQ_IO, IRQ_CRW, IRQ_REQUEST = 0, 1, 2
 SCSW_START = (0x4000).to_bytes(4, "big") + bytes(8)
 """SCSW word 0 with the start function bit: what the region takes as the wish to start."""
 
-INTERRUPT_TIMEOUT = 30.0
-"""Seconds after which a program counts as lost: the missing-interrupt time that the disk asks for."""
+CLEAR = (2).to_bytes(4, "big") + bytes(4)
+"""What the asynchronous region takes for CLEAR SUBCHANNEL."""
 
 NOT_OPERATIONAL = (errno.ENODEV, errno.EACCES)
 
@@ -70,13 +70,22 @@ class VfioChannel:
     """A subchannel of the guest (:class:`~ccwemu.machine.ccwdriver.ChannelDevice`).
 
     ``memory`` is the piece of guest storage for its programs, ``address`` its guest address; the storage is mapped
-    for the device (VFIO_IOMMU_MAP_DMA). ``devno`` is the device number that the guest sees.
+    for the device (VFIO_IOMMU_MAP_DMA). ``devno`` is the device number that the guest sees. ``ran`` is called after
+    each start.
     """
 
-    def __init__(self, regions: Regions, memory: memoryview, address: int, devno: int) -> None:
+    def __init__(
+        self,
+        regions: Regions,
+        memory: memoryview,
+        address: int,
+        devno: int,
+        ran: Callable[[], None] = lambda: None,
+    ) -> None:
         self._regions = regions
         self._area = ProgramArea(memory[:AREA_SIZE], address)
         self._devno = devno
+        self._ran = ran
         self._lock = threading.Lock()
         self._interrupt = threading.Event()
         self.statistics = Statistics()
@@ -100,7 +109,7 @@ class VfioChannel:
         """Have a function called when the host wants the device back."""
         self._regions.set_irq(IRQ_REQUEST, wanted)
 
-    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
+    def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float = EXPIRES) -> Ending:
         """Start a program and wait for its interrupt. Raises OSError as the region does, ETIMEDOUT without one."""
         with self._lock:
             orb = self._area.place(program, lpm)
@@ -112,8 +121,11 @@ class VfioChannel:
                 if cc is None:
                     raise
                 return self._area.collect(cc, bytes(IRB_SIZE))
+            finally:
+                self._ran()
             self.statistics.count(program)
-            if not self._interrupt.wait(INTERRUPT_TIMEOUT):
+            if not self._interrupt.wait(expires):
+                self._regions.pwrite(ASYNC_REGION, CLEAR)
                 raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
             region = self._regions.pread(IO_REGION, IO_REGION_SIZE)
             return self._area.collect(0, region[_IRB_AT : _IRB_AT + IRB_SIZE])

@@ -49,7 +49,7 @@ class Daemon:
             report(f"{name}: starting")
             host.start()
         path = os.path.join(self._directory, "control.sock")
-        self._server = Server(path, {"down": self._down, "reboot": self._reboot})
+        self._server = Server(path, {"down": self._down, "reboot": self._reboot, "fault": self._fault})
         self.write_state()
 
     def wait(self) -> None:
@@ -124,11 +124,17 @@ class Daemon:
         self.end()
 
     def _reboot(self, peer: Peer, message: Message) -> Message:
+        self._host(message).reboot()
+        return {"ok": True}
+
+    def _fault(self, peer: Peer, message: Message) -> Message:
+        return self._host(message).fault(message)
+
+    def _host(self, message: Message) -> Host:
         name = str(message.get("node"))
         if name not in self._hosts:
-            raise Refusal("ENOENT", f"lab {self._spec.name} has no host {name}")
-        self._hosts[name].reboot()
-        return {"ok": True}
+            raise Refusal("ENOENT", f"lab {self._spec.name} has no host {name}; it has: {', '.join(self._hosts)}")
+        return self._hosts[name]
 
 
 def main(argv: list[str]) -> int:

@@ -16,9 +16,11 @@ from pathlib import Path
 from ccwemu import disk
 from ccwemu.channel import ImageError
 from ccwemu.faces.serve import Faces
+from ccwemu.faults.board import Board
 from ccwemu.hostio import HostIo
+from ccwemu.lab.faults import FaultDesk
 from ccwemu.lab.hostsock import GuestUp, host_operations, node_operations
-from ccwemu.lab.lines import Server
+from ccwemu.lab.lines import Message, Server
 from ccwemu.lab.spec import DiskSpec, HostSpec
 from ccwemu.machine.host import Machine
 from ccwemu.machine.kernel import ensure
@@ -51,6 +53,7 @@ class Host:
         self._disks = os.path.join(lab_directory, "disks")
         self._guest_up = guest_up
         self._changed = changed
+        self._faults = Board()
         self._machine_spec = self._with_images(spec.machine)
         self._namespace: Namespace | None = None
         self._faces: Faces | None = None
@@ -98,12 +101,28 @@ class Host:
         """An image that went bad after the lab was up: its disk does not answer any more."""
         log.error("host %s: the disk on subchannel %s does not answer: %s", self.spec.name, sch, error)
 
+    # -- faults -----------------------------------------------------------------------------------------------------
+
+    def fault(self, message: Message) -> Message:
+        """A request of ``ccwemu fault``. Faults outlive a reboot: they are the devices'. Raises Refusal."""
+        with self._guard:
+            return FaultDesk(self._faults, self._machine_spec, self._machine).serve(message)
+
+    def _without_removed_devices(self, machine: Machine) -> None:
+        """Devices that are away are so for a machine that boots, too."""
+        for sch in self._machine_spec.subchannels:
+            if self._faults.removed(sch.busid):
+                machine.device_gone(sch.busid)
+
     # -- start and stop ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Boot the machine and start its node. Raises what the parts raise."""
         with self._guard:
-            machine = Machine(self._machine_spec, HostIo(self._machine_spec.subchannels, self._disk_problem))
+            machine = Machine(
+                self._machine_spec, HostIo(self._machine_spec.subchannels, self._disk_problem, self._faults)
+            )
+            self._without_removed_devices(machine)
             machine.set_open_counter(self._mounts_of)
             directory, binds = root.prepare(self._base, hostname=self.spec.name, owner=self.ids.outside)
             userspace = Userspace(machine, Path(directory, "etc"))
@@ -154,7 +173,7 @@ class Host:
     def _listen(self, machine: Machine, faces: Faces, directory: str) -> Server:
         reboot, off = self._soon(self._try_reboot), self._soon(self._power_off)
         operations = node_operations(machine, faces.refresh, reboot, off)
-        operations |= host_operations(machine, self._machine_spec, self._guest_up)
+        operations |= host_operations(machine, self._machine_spec, self._guest_up, self._faults)
         path = os.path.join(directory + root.RUN_DIR, "host.sock")
         return Server(path, operations, owner=self.ids.outside)
 

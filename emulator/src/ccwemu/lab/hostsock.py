@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from ccwemu.faults.board import Board
+from ccwemu.lab.faults import count_fault, give_faults
 from ccwemu.lab.lines import Message, Operation, Peer, Refusal
 from ccwemu.machine.spec import DasdSpec, MachineSpec, SubchannelSpec
 
@@ -80,8 +82,12 @@ GuestUp = Callable[[str, int], Callable[[], None]]
 """Called with a guest's name and the pid of its init; returns what to do when it is down. Raises Refusal."""
 
 
-def host_operations(machine: Any, spec: MachineSpec, guest_up: GuestUp) -> dict[str, Operation]:
+def host_operations(
+    machine: Any, spec: MachineSpec, guest_up: GuestUp, faults: Board | None = None
+) -> dict[str, Operation]:
     """What a host does for qemu-system-s390x. A connection's end gives back what was opened through it."""
+    board = faults if faults is not None else Board()
+    opened: dict[Peer, str] = {}
     subchannels = {sch.busid: sch for sch in spec.subchannels}
 
     def vfio_open(peer: Peer, message: Message) -> None:
@@ -93,9 +99,16 @@ def host_operations(machine: Any, spec: MachineSpec, guest_up: GuestUp) -> dict[
             raise Refusal("ENODEV", f"subchannel {sch.busid}: no device with a disk image answers there")
         image = _open_image(sch.device)
         peer.at_end(lambda: _take_back(image))
-        peer.send(_identity(sch, sch.device), image)
+        give_faults(board, sch.busid, peer, _identity(sch, sch.device), image)
+        opened[peer] = sch.busid
+        peer.at_end(lambda: opened.__delitem__(peer))
         handle.on_request(lambda: peer.send({"event": "request"}))
         handle.on_paths(lambda pam: peer.send({"event": "paths", "pam": pam}))
+
+    def fault_counted(peer: Peer, message: Message) -> None:
+        """Told unasked by who executes a device's programs: no answer."""
+        if peer in opened:
+            count_fault(board, opened[peer], message)
 
     def up(peer: Peer, message: Message) -> Message:
         name = _word(message, "name")
@@ -109,7 +122,7 @@ def host_operations(machine: Any, spec: MachineSpec, guest_up: GuestUp) -> dict[
         peer.at_end(guest_up(name, pid))
         return {"ok": True}
 
-    return {"vfio-open": vfio_open, "guest-up": up}
+    return {"vfio-open": vfio_open, "fault-counted": fault_counted, "guest-up": up}
 
 
 def _open_image(dasd: DasdSpec) -> int:

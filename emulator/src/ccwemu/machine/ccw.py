@@ -198,7 +198,7 @@ class CcwDevice(Device):
 
     def write_offline(self) -> None:
         if self.state is State.DISCONNECTED:
-            self.kernel.work.schedule(self.drop)
+            self.kernel.work.schedule(self._drop_disconnected)
             return
         self.set_offline()
 
@@ -286,9 +286,23 @@ class CcwDevice(Device):
         verified = self._verify(driver)
         self.subchannel.vpm = verified.vpm
         self.path_group = verified.grouped
-        if self.state is State.DISCONNECTED:
+        if self.state is State.DISCONNECTED and verified.vpm:
             self.state = State.ONLINE
         driver.model.paths_changed(self.seen, verified.vpm)
+
+    def device_gone(self) -> bool:
+        """The device is not there any more (io_subchannel_sch_event). True: it is kept, for it may come back."""
+        driver = self.driver if isinstance(self.driver, CcwBusDriver) else None
+        self.subchannel.vpm = 0
+        if driver is None or not self.online or not driver.model.paths_changed(self.seen, 0):
+            return False
+        self.state = State.DISCONNECTED
+        return True
+
+    def _drop_disconnected(self) -> None:
+        """Who writes 0 to online does not want it any more (ccw_device_todo, CDEV_TODO_UNREG_EVAL)."""
+        self.drop()
+        self.subchannel.css.evaluate(self.subchannel)
 
     def drop(self) -> None:
         """Unregister the device; its subchannel stays."""

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from ccwemu.machine.tree import Directory
 
+EXPIRES = 10.0
+"""Seconds that cio gives a program of its own (device_id.c, device_pgid.c)."""
+
 
 @dataclass(frozen=True)
 class Ccw:
@@ -48,8 +51,11 @@ class Ending:
 class ChannelDevice(Protocol):
     """How a driver reaches its subchannel: the core directly on a host, the vfio-ccw regions in a quick guest."""
 
-    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
-        """Start a format-1 command-mode channel program and wait for its status. Raises OSError as the region does."""
+    def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float = EXPIRES) -> Ending:
+        """Start a format-1 command-mode channel program and wait for its status. Raises OSError as the region does.
+
+        A program without status after ``expires`` seconds is cleared: OSError(ETIMEDOUT).
+        """
         ...
 
     def schib(self) -> bytes:

@@ -60,6 +60,12 @@ class IoSubchannelDriver(CssDriver):
 
         self.bus.kernel.work.schedule(look)
 
+    def device_gone(self, subchannel: Subchannel) -> bool:
+        return subchannel.ccw is not None and subchannel.ccw.device_gone()
+
+    def device_back(self, subchannel: Subchannel) -> None:
+        self.paths_changed(subchannel)
+
     def _schedule_recognition(self, subchannel: Subchannel) -> None:
         delay = self._css.spec.recognition_delay
         self.bus.kernel.work.schedule(lambda: self._recognise(subchannel), delay)

@@ -36,6 +36,13 @@ class CssDriver(Driver):
     def paths_changed(self, subchannel: Subchannel) -> None:
         """A channel path of a subchannel of the driver was varied on or off."""
 
+    def device_gone(self, subchannel: Subchannel) -> bool:
+        """The device number of the subchannel is not valid any more. True where the driver keeps the subchannel."""
+        return False
+
+    def device_back(self, subchannel: Subchannel) -> None:
+        """The device of a subchannel that was kept answers again."""
+
 
 class ChscDriver(CssDriver):
     types = (CHSC,)
@@ -195,6 +202,29 @@ class ChannelSubsystem:
         subchannel = self.subchannels.get(busid)
         if subchannel is not None:
             subchannel.unregister()
+
+    def device_gone(self, busid: str) -> None:
+        """A channel report: no device is behind the subchannel any more (css_evaluate_known_subchannel)."""
+        self._unplugged.add(busid)
+        subchannel = self.subchannels.get(busid)
+        if subchannel is not None:
+            self.evaluate(subchannel)
+
+    def evaluate(self, subchannel: Subchannel) -> None:
+        """A subchannel without a device goes, unless its driver keeps it; that may wait for who has it open."""
+        driver = subchannel.driver
+        kept = isinstance(driver, CssDriver) and driver.device_gone(subchannel)
+        if subchannel.name in self._unplugged and not kept:
+            self.schedule_unregister(subchannel)
+
+    def device_back(self, busid: str) -> None:
+        """A channel report: a device is there again."""
+        self._unplugged.discard(busid)
+        subchannel = self.subchannels.get(busid)
+        if subchannel is None:
+            self.schedule_reprobe()
+        elif isinstance(subchannel.driver, CssDriver):
+            subchannel.driver.device_back(subchannel)
 
     # Channel paths
 

@@ -122,6 +122,16 @@ class Machine:
         with self.lock:
             self.css.unplug(busid)
 
+    def device_gone(self, busid: str) -> None:
+        """The device behind a subchannel is gone: a channel report for the subchannel says so."""
+        with self.lock:
+            self.css.device_gone(busid)
+
+    def device_back(self, busid: str) -> None:
+        """It is there again."""
+        with self.lock:
+            self.css.device_back(busid)
+
     def shutdown(self) -> None:
         """End the machine: forget its work, let its subchannels go."""
         self.kernel.work.close()

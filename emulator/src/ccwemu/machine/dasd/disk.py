@@ -142,7 +142,7 @@ class DasdDisk:
         if not self._alive:
             raise OSError(errno.EIO, os.strerror(errno.EIO), self.name)
         try:
-            return execute(self._channel, program)
+            return execute(self._channel, program, log=self._log)
         except OSError as error:
             self._log(failure_text(error))
             raise OSError(errno.EIO, os.strerror(errno.EIO), self.name) from error

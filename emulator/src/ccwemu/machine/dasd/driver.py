@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from ccwemu.machine.ccwdriver import BlockRegistry, Ccw, CcwDevice
+from ccwemu.machine.ccwdriver import EXPIRES, BlockRegistry, Ccw, CcwDevice
 from ccwemu.machine.dasd import attributes, bringup, eckd
 from ccwemu.machine.dasd.disk import MAJOR, MINORS, DasdDisk, disk_name
 from ccwemu.machine.dasd.eckd import Layout
@@ -56,7 +56,10 @@ class DasdDevice:
 
     def channel(self) -> OnPaths:
         """The device over the paths that are in use. Raises OSError(ENODEV) where nothing is behind the subchannel."""
-        return OnPaths(self.device.channel, self._usable_paths)
+        return OnPaths(self.device.channel, self._usable_paths, self._expires)
+
+    def _expires(self) -> float:
+        return self.online.expires if self.online is not None else EXPIRES
 
     def _usable_paths(self) -> int:
         return self.online.masks.operational if self.online is not None else self.device.subchannel.vpm

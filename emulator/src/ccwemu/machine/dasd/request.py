@@ -10,9 +10,10 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 
-from ccwemu.machine.ccwdriver import Ccw, ChannelDevice, Ending
+from ccwemu.machine.ccwdriver import EXPIRES, Ccw, ChannelDevice, Ending
 from ccwemu.machine.dasd.eckd import BASIC_SENSE
 from ccwemu.machine.dasd.program import IRB_SIZE, SUPPRESS_LENGTH, concurrent_sense, failing_ccw
+from ccwemu.machine.dasd.recovery import RETRIES, recoverable
 
 # Device status
 BUSY = 0x10
@@ -61,6 +62,11 @@ class RequestFailed(OSError):
         super().__init__(number, os.strerror(number))
         self.report = report
         self.sense = sense
+
+    @property
+    def recoverable(self) -> bool:
+        """Is it tried again? What could not be started is not: no path is left."""
+        return self.errno == errno.EIO and recoverable(self.sense)
 
     def _sense(self, byte: int, bit: int) -> bool:
         return len(self.sense) > byte and bool(self.sense[byte] & bit)
@@ -118,11 +124,25 @@ def _sense(channel: ChannelDevice, ending: Ending) -> bytes:
     return (basic.data[0] or b"") if basic.cc == 0 and basic.data else b""
 
 
-def execute(channel: ChannelDevice, program: Sequence[Ccw], lpm: int = 0) -> tuple[bytes | None, ...]:
-    """Run a program; what each of its read-type CCWs brought (None for the others).
+def execute(
+    channel: ChannelDevice, program: Sequence[Ccw], lpm: int = 0, log: Callable[[str], None] = lambda text: None
+) -> tuple[bytes | None, ...]:
+    """Run a program, again where error recovery says so; what each of its read-type CCWs brought (None for the others).
 
     Raises RequestFailed, and OSError as the channel device does (what a region of vfio-ccw answers).
     """
+    for left in range(RETRIES, 0, -1):
+        try:
+            return _execute_once(channel, program, lpm)
+        except RequestFailed as failure:
+            if not failure.recoverable:
+                raise
+        except TimeoutError:
+            log(f"The request timed out, {left} retries remaining")
+    return _execute_once(channel, program, lpm)
+
+
+def _execute_once(channel: ChannelDevice, program: Sequence[Ccw], lpm: int) -> tuple[bytes | None, ...]:
     ending = channel.run(program, lpm)
     condition = ending.cc or ending.irb[0] & 3  # the latter is deferred: known only after the start
     if condition:
@@ -140,15 +160,19 @@ class OnPaths:
     Linux lets requests wait for a path; here they fail at once.
     """
 
-    def __init__(self, channel: ChannelDevice, usable: Callable[[], int]) -> None:
+    def __init__(
+        self, channel: ChannelDevice, usable: Callable[[], int], expires: Callable[[], float] = lambda: EXPIRES
+    ) -> None:
+        """``expires``: seconds that a program is given."""
         self._channel = channel
         self._usable = usable
+        self._expires = expires
 
-    def run(self, program: Sequence[Ccw], lpm: int = 0) -> Ending:
+    def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float | None = None) -> Ending:
         mask = lpm or self._usable()
         if not mask:
             return Ending(NOT_OPERATIONAL, bytes(IRB_SIZE), tuple(None for _ in program))
-        return self._channel.run(program, mask)
+        return self._channel.run(program, mask, self._expires() if expires is None else expires)
 
     def schib(self) -> bytes:
         return self._channel.schib()

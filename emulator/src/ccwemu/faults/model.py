@@ -44,6 +44,7 @@ SENSES = {
     "environmental": "000010",
     "write-inhibited": "8002",
     "no-record-found": "0008",
+    "file-protected": "0004",
     "end-of-cylinder": "0020",
     "invalid-track-format": "0040",
 }
@@ -120,11 +121,10 @@ def parse_sense(text: str) -> bytes:
         found = bytes.fromhex(text)
     except ValueError:
         raise FaultError(
-            f"sense: found {text!r}, expected up to {SENSE_SIZE} bytes as hexadecimal digits, or one of "
-            f"{', '.join(SENSES)}"
+            f"found {text!r}, expected up to {SENSE_SIZE} bytes as hexadecimal digits, or one of {', '.join(SENSES)}"
         ) from None
     if not 0 < len(found) <= SENSE_SIZE:
-        raise FaultError(f"sense: found {len(found)} bytes, expected 1 to {SENSE_SIZE}")
+        raise FaultError(f"found {len(found)} bytes, expected 1 to {SENSE_SIZE}")
     sense = bytearray(found.ljust(SENSE_SIZE, b"\0"))
     if len(found) <= SHORT_SENSE_SIZE:
         sense[27] |= SHORT_FORMAT
@@ -138,11 +138,11 @@ def parse_command(text: str) -> int:
             raise ValueError
         return int(text, 16)
     except ValueError:
-        raise FaultError(f"command: found {text!r}, expected a command code of two hexadecimal digits, as 86") from None
+        raise FaultError(f"found {text!r}, expected a command code of two hexadecimal digits, as 86") from None
 
 
-def parse_count(text: str, name: str, lowest: int) -> int:
+def parse_count(text: str, lowest: int) -> int:
     """A number of starts. Raises FaultError."""
     if not (text.isascii() and text.isdigit() and lowest <= int(text) <= MAX_STARTS):
-        raise FaultError(f"{name}: found {text!r}, expected a number from {lowest} to {MAX_STARTS}")
+        raise FaultError(f"found {text!r}, expected a number from {lowest} to {MAX_STARTS}")
     return int(text)

@@ -17,8 +17,14 @@ struct eckd_identity {
 	uint8_t dev_model;
 	uint8_t unit_address;
 	uint16_t ssid;              /* storage-subsystem id */
-	char serial[ECKD_SERIAL_SIZE]; /* ASCII letters, digits, blanks */
+	char serial[ECKD_SERIAL_SIZE]; /* ASCII letters and digits: see eckd_set_serial */
 };
+
+/*
+ * Up to 14 of A-Z and 0-9: the location and, behind it, the sequence number. On the left of a shorter one come zeros:
+ * Linux makes the device's uid of all 14. False: something else.
+ */
+bool eckd_set_serial(struct eckd_identity *identity, const char *text, size_t size);
 
 /* What happened on one logical path (of one host). */
 struct eckd_path {
@@ -39,7 +45,7 @@ struct eckd_chain {
 	bool ipl_read;
 	bool in_domain;             /* of a Locate Record */
 	uint8_t ready;              /* what may be written outside of a domain */
-	bool page_ready;            /* Perform Subsystem Function prepared data to be read */
+	uint8_t page;               /* which data Perform Subsystem Function prepared to be read; 0: none */
 	uint8_t mask;               /* file mask */
 	uint8_t operation;          /* of the Locate Record */
 	uint8_t extended_operation;

@@ -65,6 +65,18 @@ static void put_text(uint8_t *to, const char *text, size_t size)
 		to[i] = ebcdic(text[i]);
 }
 
+bool eckd_set_serial(struct eckd_identity *identity, const char *text, size_t size)
+{
+	if (size > ECKD_SERIAL_SIZE)
+		return false;
+	for (size_t i = 0; i < size; i++)
+		if (!(text[i] >= '0' && text[i] <= '9') && !(text[i] >= 'A' && text[i] <= 'Z'))
+			return false;
+	memset(identity->serial, '0', ECKD_SERIAL_SIZE - size);
+	memcpy(identity->serial + ECKD_SERIAL_SIZE - size, text, size);
+	return true;
+}
+
 static const char model_names[][4] = {"002", "006", "00A", "00C", "00E"};
 
 static const char *model_name(uint8_t model)
@@ -111,13 +123,16 @@ uint8_t eckd_read_configuration(struct device *device, struct channel *channel)
 	return UNIT_END;
 }
 
+/* Data that can be prepared to be read, by the suborders of Perform Subsystem Function. */
+enum { PAGE_UNIT_ADDRESSES = 0x0e, PAGE_FEATURES = 0x41 };
+
 /*
  * Perform Subsystem Function. "Set subsystem characteristics" is taken and means nothing here; "prepare for read
- * subsystem data" knows the feature page only. Linux does without the others.
+ * subsystem data" knows two suborders, and Linux does without the others.
  */
 uint8_t eckd_perform_function(struct device *device, struct channel *channel)
 {
-	enum { PREPARE = 0x18, SET_CHARACTERISTICS = 0x1d, FEATURES = 0x41 };
+	enum { PREPARE = 0x18, SET_CHARACTERISTICS = 0x1d };
 	struct eckd *eckd = eckd_of(device);
 	uint8_t data[66];
 	size_t size = channel_fetch_upto(channel, data, sizeof(data));
@@ -128,9 +143,9 @@ uint8_t eckd_perform_function(struct device *device, struct channel *channel)
 		return eckd_reject(eckd, MESSAGE_COUNT);
 	if (data[0] == SET_CHARACTERISTICS)
 		return UNIT_END;
-	if (data[0] != PREPARE || data[6] != FEATURES)
+	if (data[0] != PREPARE || (data[6] != PAGE_UNIT_ADDRESSES && data[6] != PAGE_FEATURES))
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
-	eckd->chain->page_ready = true;
+	eckd->chain->page = data[6];
 	return UNIT_END;
 }
 
@@ -138,19 +153,46 @@ uint8_t eckd_perform_function(struct device *device, struct channel *channel)
  * The feature page. All zero, Linux keeps to Define Extent and Locate Record; a device may announce Prefix and the
  * commands for whole tracks. Nothing else is there (transport mode, extent-space-efficient volumes, ...).
  */
-uint8_t eckd_read_subsystem_data(struct device *device, struct channel *channel)
+static void give_features(const struct eckd *eckd, struct channel *channel)
 {
-	struct eckd *eckd = eckd_of(device);
 	uint8_t features[256] = {0};
 
-	if (!eckd->chain->page_ready)
-		return eckd_reject(eckd, MESSAGE_SEQUENCE);
-	eckd->chain->page_ready = false;
 	if (eckd->announces_prefix) {
 		features[8] = 0x01;                    /* Prefix */
 		features[9] = 0x20;                    /* Read Track Data */
 		features[12] = 0x40;                   /* Write Track Data */
 	}
 	channel_store(channel, features, sizeof(features));
-	return UNIT_END;
+}
+
+/*
+ * The unit address configuration of the subsystem (Linux drivers/s390/block/dasd_alias.c): for each unit address its
+ * type, and the base of an alias. All are base devices, as on a subsystem without parallel-access volumes.
+ */
+static void give_unit_addresses(struct channel *channel)
+{
+	enum { BASE_DEVICE = 1 };
+	uint8_t units[256][2] = {{0}};
+
+	for (unsigned unit = 0; unit < 256; unit++)
+		units[unit][0] = BASE_DEVICE;
+	channel_store(channel, units, sizeof(units));
+}
+
+uint8_t eckd_read_subsystem_data(struct device *device, struct channel *channel)
+{
+	struct eckd *eckd = eckd_of(device);
+	uint8_t page = eckd->chain->page;
+
+	eckd->chain->page = 0;
+	switch (page) {
+	case PAGE_FEATURES:
+		give_features(eckd, channel);
+		return UNIT_END;
+	case PAGE_UNIT_ADDRESSES:
+		give_unit_addresses(channel);
+		return UNIT_END;
+	default:
+		return eckd_reject(eckd, MESSAGE_SEQUENCE);
+	}
 }

@@ -52,7 +52,7 @@ uint8_t eckd_check_sequence(struct eckd *eckd, uint8_t command)
 	struct eckd_chain *chain = eckd->chain;
 	uint8_t rule = rules[command];
 	bool misplaced = (chain->in_domain && !(rule & IN_DOMAIN)) || (rule & POSITION && !chain->positioned) ||
-			 (rule & FIRST && chain->begun) || (chain->page_ready && command != READ_SUBSYSTEM_DATA);
+			 (rule & FIRST && chain->begun) || (chain->page && command != READ_SUBSYSTEM_DATA);
 
 	chain->begun = true;
 	if (!(rule & AFTER_SEARCH))

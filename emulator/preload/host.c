@@ -153,14 +153,13 @@ static bool parse_identity(const char *device, struct eckd_identity *identity)
 	unsigned long ssid;
 
 	if (!json_text(json_member(device, "serial"), serial, sizeof(serial)) ||
+	    !eckd_set_serial(identity, serial, strlen(serial)) ||
 	    !json_number(json_member(device, "ssid"), UINT16_MAX, &ssid) ||
 	    !parse_byte(device, "cu_model", &identity->cu_model) ||
 	    !parse_byte(device, "dev_model", &identity->dev_model) ||
 	    !parse_byte(device, "unit_address", &identity->unit_address))
 		return false;
 	identity->ssid = (uint16_t)ssid;
-	memset(identity->serial, ' ', sizeof(identity->serial));
-	memcpy(identity->serial, serial, strlen(serial));
 	return true;
 }
 

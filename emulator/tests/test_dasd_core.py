@@ -141,7 +141,7 @@ def test_messages_and_identity(image: Path) -> None:
         f"DASD with 4 KB/block, {CYLINDERS * 720} KB total size, 48 KB/track, compatible disk layout",
     ]
     uid = device.directory.lookup("uid")
-    assert uid is not None and uid.show() == b"IBM.0000000TEST0.e900.52\n"  # type: ignore[attr-defined]
+    assert uid is not None and uid.show() == b"IBM.000000000TEST0.e900.52\n"  # type: ignore[attr-defined]
 
 
 def test_any_bytes_anywhere(image: Path) -> None:

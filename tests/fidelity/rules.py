@@ -28,7 +28,7 @@ ALWAYS: list[Rule] = [
     ("sizes of kernel modules", substitute(r"^(\w+) {5,}\d+  (\d+ .*)$", r"\1 SIZE \2")),
     (
         "the disk's own identity: vendor, serial number, subsystem",
-        substitute(r"BIB\.M750000000FAKE\.0000\.34|IBM\.\w{12}\.\w{4}\.34", "UID"),
+        substitute(r"BIB\.M750000000FAKE\.0000\.34|IBM\.\w{14}\.\w{4}\.34", "UID"),
     ),
     ("the disk's vendor", substitute(r"((?:^|/vendor = ))(BIB|IBM)\b", r"\1VENDOR")),
     (

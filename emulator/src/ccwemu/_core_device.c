@@ -5,19 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-static bool valid_serial(const char *serial, size_t size, char to[ECKD_SERIAL_SIZE])
-{
-	if (size > ECKD_SERIAL_SIZE)
-		return false;
-	memset(to, ' ', ECKD_SERIAL_SIZE);
-	for (size_t i = 0; i < size; i++) {
-		if (!((serial[i] >= '0' && serial[i] <= '9') || (serial[i] >= 'A' && serial[i] <= 'Z')))
-			return false;
-		to[i] = serial[i];
-	}
-	return true;
-}
-
 static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"image", "cu_model", "dev_model", "serial", "ssid", "unit_address", "read_only",
@@ -43,7 +30,7 @@ static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 		PyErr_SetString(PyExc_ValueError, "the disk image is closed");
 		return -1;
 	}
-	if (!valid_serial(serial, (size_t)serial_size, identity.serial)) {
+	if (!eckd_set_serial(&identity, serial, (size_t)serial_size)) {
 		PyErr_Format(PyExc_ValueError, "serial number %s: expected at most %d letters A-Z and digits", serial,
 			     ECKD_SERIAL_SIZE);
 		return -1;

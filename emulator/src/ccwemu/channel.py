@@ -243,10 +243,11 @@ class Device(_core.Device):
     """A 3390 disk behind a 3990 control unit.
 
     ``dev_model`` defaults to the model of the image's size. ``serial`` is up to 14 of A-Z, 0-9 (2 of location, 12 of
-    sequence number); ``ssid`` identifies the storage subsystem, ``unit_address`` the device in it. A read-only
-    device, or one on an image opened so, answers writes with "write inhibited". ``announce_prefix`` tells drivers of
-    the commands Prefix, Read Track Data and Write Track Data, which work either way; ``long_sense`` makes sense data of
-    the 32-byte format. :meth:`model_of` tells the model number of a disk of so many cylinders.
+    sequence number; zeros are put before a shorter one). ``ssid`` identifies the storage subsystem, ``unit_address``
+    the device in it. A read-only device, or one on an image opened so, answers writes with "write inhibited".
+    ``announce_prefix`` tells drivers of the commands Prefix, Read Track Data and Write Track Data, which work either
+    way; ``long_sense`` makes sense data of the 32-byte format. :meth:`model_of` tells the model number of a disk of so
+    many cylinders.
 
     ``arm_fault(identity, kind, command, skip, left, sense)`` (:mod:`ccwemu.faults`) has ``left`` starts fail that
     execute the command (or ANY_COMMAND), after ``skip`` that pass; a start counts once. Raises OSError: EEXIST (the

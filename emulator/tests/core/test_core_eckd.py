@@ -57,10 +57,26 @@ def test_configuration_data(rig: Rig) -> None:
     assert result.status == OK
     assert (data[0] >> 6, data[1]) == (3, 1)
     assert data[4:16].decode("cp037") == "003390002IBM"
-    assert data[16:30].decode("cp037") == "750000000ABC1 "
+    assert data[16:30].decode("cp037") == "0750000000ABC1"
     assert data[31] == 0x34
     assert (data[224], data[230], data[232:234].hex()) == (0x80, 0x1E, "0123")
     assert not any(data[32:224]), "no further descriptors: the device is a base"
+
+
+SERIALS = [
+    ("", "00000000000000"),
+    ("ABC01", "000000000ABC01"),
+    ("0000000ABC01", "000000000ABC01"),
+    ("750000000DXP71", "750000000DXP71"),
+]
+
+
+@pytest.mark.parametrize(("serial", "told"), SERIALS)
+def test_serial_number_fills_its_field(rig: Rig, serial: str, told: str) -> None:
+    """Location and sequence number, of which Linux makes the uid as they are (dasd_eckd.c, create_uid)."""
+    sch = Subchannel(Device(rig.image, serial=serial), devno=1, chpids=[0x41], pim=0x80, pam=0x80, pom=0xFF)
+    result = rig.run(C(0xFA, 256), sch=sch)
+    assert rig.stored(result.addresses[0], 256)[16:30].decode("cp037") == told
 
 
 @pytest.mark.parametrize(("cylinders", "model"), [(1, 0x02), (1113, 0x02), (1114, 0x06), (2226, 0x06), (3339, 0x0A)])
@@ -81,10 +97,16 @@ def test_feature_page_is_zero(rig: Rig) -> None:
     assert rig.stored(result.addresses[1], 256) == bytes(256)
 
 
+def test_unit_addresses_are_all_of_base_devices(rig: Rig) -> None:
+    """What Linux asks for to find aliases (dasd_alias.c, read_unit_address_configuration)."""
+    result = rig.run(C(0x27, prssd(0x0E), CC), C(0x3E, 512, SLI))
+    assert result.status == OK
+    assert rig.stored(result.addresses[1], 512) == b"\1\0" * 256
+
+
 SUBSYSTEM = [
     ("volume storage query", [C(0x27, prssd(0x52), CC), C(0x3E, 28)], 0, "800004"),
     ("logical configuration query", [C(0x27, prssd(0x53), CC), C(0x3E, 28)], 0, "800004"),
-    ("unit address configuration", [C(0x27, prssd(0x0E), CC), C(0x3E, 512)], 0, "800004"),
     ("unknown order", [C(0x27, bytes([0x99]) + bytes(11))], 0, "800004"),
     ("parameters too short", [C(0x27, b"\x18")], 0, "800003"),
     ("read without prepare", [C(0x3E, 256)], 0, "800002"),

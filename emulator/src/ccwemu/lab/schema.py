@@ -30,6 +30,7 @@ SEED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 name = pattern(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?", "a name of small letters, digits and hyphens")
 busid = pattern(r"0\.[0-3]\.[0-9a-f]{4}", "a bus id such as 0.0.7e52 (small hexadecimal digits)")
 directory = pattern(r"/[^\0]*", "an absolute path")
+serial = pattern(r"([A-Z0-9]{2})?[A-Z0-9]{12}", "12 or 14 capital letters and digits")
 chpid = integer(0, 0xFF, 16)
 mask = integer(0, 0xFF, 16)
 symbol = re.compile(r"CONFIG_[A-Z0-9_]+")
@@ -236,7 +237,7 @@ def _dasd(fields: Fields, host: str, number: str) -> tuple[DasdSpec, DiskSpec, M
         cylinders=cylinders,
         cu_model=fields.take("cu_model", integer(0, 0xFF, 16), defaults.cu_model),
         dev_model=fields.take("dev_model", integer(0, 0xFF, 16), defaults.dev_model),
-        serial=fields.take("serial", pattern(r"[A-Z0-9]{12}", "12 capital letters and digits"), "0000000" + "ABC01"),
+        serial=fields.take("serial", serial, "0000000" + "ABC01"),
         ssid=fields.take("ssid", integer(0, 0xFFFF, 16), int(number.split(".")[2][:2], 16)),
         unit_address=fields.take("unit_address", integer(0, 0xFF, 16), int(number[-2:], 16)),
         read_only=fields.take("read_only", boolean, False),

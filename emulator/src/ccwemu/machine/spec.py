@@ -51,7 +51,7 @@ class DasdSpec:
     dev_type: int = 0x3390
     dev_model: int = 0x0C
     serial: str = "0000000TEST0"
-    """12 characters: the sequence number of the node element descriptor."""
+    """Up to 14 characters: location (2) and sequence number (12) of the node element descriptor, from the right."""
     ssid: int = 0x0000
     """Storage subsystem id."""
     unit_address: int = 0x00

@@ -48,7 +48,8 @@ class Chain:
     track_set: int = 0
     track_passed: bool = False
     """A command for a whole track was carried out in this domain: the next one is for the next track."""
-    page_ready: bool = False
+    page: bytes = b""
+    """What Perform Subsystem Function prepared to be read."""
     track: int = 0
     passed: Passed = Passed.INDEX
     record: int = 0
@@ -63,7 +64,8 @@ class Identity:
     sense_id: bytes
     characteristics: bytes
     configuration: bytes
-    features: bytes
+    pages: dict[int, bytes]
+    """Data that can be prepared to be read, by suborder."""
 
 
 @dataclass
@@ -191,7 +193,7 @@ class Disk:
         if not handler:
             raise self.reject(INVALID_COMMAND)
         chain = self.chain
-        if not chain.before.permit(command, chain.operations > 0, chain.page_ready):
+        if not chain.before.permit(command, chain.operations > 0, bool(chain.page)):
             raise self.reject(INVALID_SEQUENCE)
         chain.before.note(command)
         handler(self, channel, command)

@@ -39,17 +39,17 @@ def perform_subsystem_function(disk: Disk, channel: Channel, code: int) -> None:
         raise disk.reject(TOO_SHORT)
     if data[0] == 0x1D:  # set subsystem characteristics
         return
-    if data[0] != 0x18 or data[6] != 0x41:  # prepare for read subsystem data: features
+    if data[0] != 0x18 or data[6] not in disk.identity.pages:  # prepare for read subsystem data
         raise disk.reject(INVALID_PARAMETER)
-    disk.chain.page_ready = True
+    disk.chain.page = disk.identity.pages[data[6]]
 
 
 @command(0x3E)
 def read_subsystem_data(disk: Disk, channel: Channel, code: int) -> None:
-    if not disk.chain.page_ready:
+    page, disk.chain.page = disk.chain.page, b""
+    if not page:
         raise disk.reject(INVALID_SEQUENCE)
-    disk.chain.page_ready = False
-    channel.give(disk.identity.features)
+    channel.give(page)
 
 
 @command(0x34)

@@ -106,15 +106,17 @@ class Image:
         storage = core.Storage()
         storage.map(0, memory)
         sch = core.Subchannel(self.device(), devno=1, chpids=[0x41], pim=0x80, pam=0x80, pom=0xFF)
-        memory[0x100:0x10C] = bytes([0x18, 0, 0, 0, 0, 0, 0x41, 0, 0, 0, 0, 0])
-
         def ask(code: int, before: bytes = b"") -> bytes:
             memory[: len(before) + 8] = before + core.build_ccw(code, 0x1000, 0x1000, 0x20)
             sch.start(core.build_orb(0), storage)
             left = core.Irb.parse(sch.test()[1]).scsw.residual
             return bytes(memory[0x1000 : 0x2000 - left])
 
-        return Identity(ask(0xE4), ask(0x64), ask(0xFA), ask(0x3E, core.build_ccw(0x27, 0x100, 12, 0x40)))
+        def page(suborder: int) -> bytes:
+            memory[0x100:0x10C] = bytes([0x18, 0, 0, 0, 0, 0, suborder, 0, 0, 0, 0, 0])
+            return ask(0x3E, core.build_ccw(0x27, 0x100, 12, 0x40))
+
+        return Identity(ask(0xE4), ask(0x64), ask(0xFA), {suborder: page(suborder) for suborder in (0x0E, 0x41)})
 
     def device(self, read_only: bool = False) -> core.Device:
         return core.Device(self.image, unit_address=UNIT_ADDRESS, read_only=read_only)

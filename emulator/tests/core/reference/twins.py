@@ -106,6 +106,7 @@ class Image:
         storage = core.Storage()
         storage.map(0, memory)
         sch = core.Subchannel(self.device(), devno=1, chpids=[0x41], pim=0x80, pam=0x80, pom=0xFF)
+
         def ask(code: int, before: bytes = b"") -> bytes:
             memory[: len(before) + 8] = before + core.build_ccw(code, 0x1000, 0x1000, 0x20)
             sch.start(core.build_orb(0), storage)

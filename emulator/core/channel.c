@@ -6,7 +6,7 @@
 
 #include "bytes.h"
 
-enum how { FIRST, COMMAND_CHAINED, DATA_CHAINED, RESUMED };
+enum how { FIRST, COMMAND_CHAINED, DATA_CHAINED };
 enum loaded { LOADED, CHECK, SUSPEND };
 
 static void check(struct channel *channel, uint8_t status)
@@ -195,14 +195,14 @@ static uint8_t meet_fault(struct channel *channel)
 static uint8_t operate(struct channel *channel)
 {
 	struct device *device = channel->device;
-	device_command run = device->class->commands[channel->command];
+	device_command run = device->commands[channel->command];
 	uint8_t status = device->class->select(device, channel->path, channel->command);
 
 	if (!status && device->faults.armed)
 		status = meet_fault(channel);
 	if (status)
 		return status;
-	if (!run || device_refuses(device, channel->command)) {
+	if (!run) {
 		device->class->reject(device);
 		return UNIT_END | UNIT_CHECK;
 	}
@@ -265,7 +265,7 @@ static bool path_lost(const struct channel *channel)
 	return !(atomic_load_explicit(channel->available, memory_order_relaxed) & channel->path_mask);
 }
 
-static enum channel_outcome run(struct channel *channel, enum how how)
+static enum channel_outcome run(struct channel *channel, bool first)
 {
 	do {
 		if (atomic_load_explicit(channel->stop, memory_order_relaxed))
@@ -275,7 +275,7 @@ static enum channel_outcome run(struct channel *channel, enum how how)
 			check(channel, SCH_INTERFACE);
 			return CHANNEL_ENDED;
 		}
-		switch (load(channel, how)) {
+		switch (load(channel, first ? FIRST : COMMAND_CHAINED)) {
 		case CHECK:
 			return CHANNEL_ENDED;
 		case SUSPEND:
@@ -283,7 +283,7 @@ static enum channel_outcome run(struct channel *channel, enum how how)
 		case LOADED:
 			break;
 		}
-		how = COMMAND_CHAINED;
+		first = false;
 	} while (execute(channel));
 	return CHANNEL_ENDED;
 }
@@ -316,7 +316,7 @@ enum channel_outcome channel_start(struct channel *channel)
 	if (channel->device->faults.armed)
 		fault_begin(&channel->device->faults);
 	channel->device->class->chain_begin(channel->device, channel->path);
-	return finish(channel, run(channel, FIRST));
+	return finish(channel, run(channel, true));
 }
 
 enum channel_outcome channel_resume(struct channel *channel)
@@ -325,5 +325,5 @@ enum channel_outcome channel_resume(struct channel *channel)
 
 	begin(channel);
 	channel->next = suspended;
-	return finish(channel, run(channel, RESUMED));
+	return finish(channel, run(channel, false));
 }

@@ -5,7 +5,7 @@
 #include "bytes.h"
 #include "channel.h"
 
-/* Whether it stores is known where it is called: two loops without that question come of it. */
+/* Whether bytes are stored is known where it is called: two versions without that question come of it. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Fetch a word of a list of indirect addresses. False: a check. */
@@ -158,7 +158,30 @@ ALWAYS_INLINE size_t move(struct channel *channel, uint8_t *bytes, size_t size, 
 	return done;
 }
 
-size_t channel_store(struct channel *channel, const void *data, size_t size)
+/*
+ * Move all bytes at once, as nearly every command can: they are a part of the CCW and of the current block, and lie in
+ * the window. False: nothing has been done.
+ */
+ALWAYS_INLINE bool move_whole(struct channel *channel, uint8_t *bytes, size_t size, const bool store)
+{
+	const struct storage_window *window = &channel->data[store];
+	uint8_t *place = storage_window_host(window, channel->address);
+
+	if (size > channel->count || size > channel->block || storage_window_left(window, channel->address) < size ||
+	    channel->flags & (CCW_CD | CCW_SKIP | CCW_MIDA) || channel_failed(channel))
+		return false;
+	channel->moved = true;
+	channel->count = (uint16_t)(channel->count - size);
+	channel->address += size;
+	channel->block -= (uint32_t)size;
+	if (store)
+		memcpy(place, bytes, size);
+	else
+		memcpy(bytes, place, size);
+	return true;
+}
+
+static __attribute__((noinline)) size_t store_pieces(struct channel *channel, const void *data, size_t size)
 {
 	size_t done = move(channel, (uint8_t *)data, size, true); /* which only reads it */
 
@@ -167,9 +190,19 @@ size_t channel_store(struct channel *channel, const void *data, size_t size)
 	return done;
 }
 
-size_t channel_fetch_upto(struct channel *channel, void *data, size_t size)
+static __attribute__((noinline)) size_t fetch_pieces(struct channel *channel, void *data, size_t size)
 {
 	return move(channel, data, size, false);
+}
+
+size_t channel_store(struct channel *channel, const void *data, size_t size)
+{
+	return move_whole(channel, (uint8_t *)data, size, true) ? size : store_pieces(channel, data, size);
+}
+
+size_t channel_fetch_upto(struct channel *channel, void *data, size_t size)
+{
+	return move_whole(channel, data, size, false) ? size : fetch_pieces(channel, data, size);
 }
 
 size_t channel_fetch(struct channel *channel, void *data, size_t size)

@@ -16,7 +16,6 @@
 #include "fault_guard.h"
 
 static const uint8_t magic[8] = {'C', 'K', 'D', '_', 'P', '3', '7', '0'};
-static const uint8_t end_mark[CKD_END_SIZE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 /* The header: magic, heads (LE32), track size (LE32), device type, file sequence, highest cylinder (LE16). */
 enum { HEADER_HEADS = 8, HEADER_TRACK_SIZE = 12, HEADER_TYPE = 16, HEADER_SEQUENCE = 17 };
@@ -43,24 +42,13 @@ uint32_t ckd_record_cells(uint32_t key_length, uint32_t data_length)
 	return cells;
 }
 
-enum ckd_walk ckd_record_at(const uint8_t *track, uint32_t track_size, uint32_t offset)
-{
-	if (offset > track_size - CKD_END_SIZE)
-		return CKD_BAD;
-	if (!memcmp(track + offset, end_mark, CKD_END_SIZE))
-		return CKD_END;
-	if (ckd_record_size(track + offset) > track_size - CKD_END_SIZE - offset)
-		return CKD_BAD;
-	return CKD_RECORD;
-}
-
 void ckd_empty_track(uint8_t *bytes, uint32_t cylinder, uint32_t head)
 {
 	memset(bytes, 0, CKD_EMPTY_TRACK_SIZE);
 	ckd_put_address(bytes + 1, cylinder, head);
 	ckd_put_address(bytes + CKD_FIRST_RECORD, cylinder, head);
 	bytes[CKD_FIRST_RECORD + 7] = 8;
-	memcpy(bytes + CKD_EMPTY_TRACK_SIZE - CKD_END_SIZE, end_mark, CKD_END_SIZE);
+	memset(bytes + CKD_EMPTY_TRACK_SIZE - CKD_END_SIZE, 0xff, CKD_END_SIZE);
 }
 
 /* A journal behind the tracks is no part of the image. */

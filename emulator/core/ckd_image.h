@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define CKD_HEADER_SIZE 512u
 #define CKD_HOME_SIZE 5u
@@ -114,11 +115,6 @@ static inline uint8_t *ckd_view(const struct ckd_image *image, uint32_t track)
 /* Offset, inside the track, of record 0's count field. */
 #define CKD_FIRST_RECORD CKD_HOME_SIZE
 
-enum ckd_walk { CKD_RECORD, CKD_END, CKD_BAD };
-
-/* Is there a sound record at this offset of a track, or the end of the track? Reads inside the track only. */
-enum ckd_walk ckd_record_at(const uint8_t *track, uint32_t track_size, uint32_t offset);
-
 static inline uint32_t ckd_key_length(const uint8_t *count)
 {
 	return count[5];
@@ -133,6 +129,21 @@ static inline uint32_t ckd_data_length(const uint8_t *count)
 static inline uint32_t ckd_record_size(const uint8_t *count)
 {
 	return CKD_COUNT_SIZE + ckd_key_length(count) + ckd_data_length(count);
+}
+
+enum ckd_walk { CKD_RECORD, CKD_END, CKD_BAD };
+
+/* Is there a sound record at this offset of a track, or the end of the track? Reads inside the track only. */
+static inline enum ckd_walk ckd_record_at(const uint8_t *track, uint32_t track_size, uint32_t offset)
+{
+	uint64_t count;
+
+	if (offset > track_size - CKD_END_SIZE)
+		return CKD_BAD;
+	memcpy(&count, track + offset, sizeof(count));
+	if (count == UINT64_MAX) /* the end mark */
+		return CKD_END;
+	return ckd_record_size(track + offset) <= track_size - CKD_END_SIZE - offset ? CKD_RECORD : CKD_BAD;
 }
 
 /* Cells of a 3390 track that a record takes (IBM 3390 reference, formula 2 with its factors). */

@@ -24,12 +24,11 @@ struct device;
 typedef uint8_t (*device_command)(struct device *device, struct channel *channel);
 
 struct device_class {
-	const device_command *commands;                /* 256 entries; NULL: command reject */
 	/* Before the first command of a channel program, and after a clear. */
 	void (*chain_begin)(struct device *device, unsigned path);
 	/* Unit status that keeps this command from being looked at (busy, a pending check), or 0. */
 	uint8_t (*select)(struct device *device, unsigned path, uint8_t command);
-	/* The command code has no handler: make sense data. */
+	/* The unit has no handler for the command code: make sense data. */
 	void (*reject)(struct device *device);
 	/* The channel program is over, or suspended: what it wrote is in the image when this returns. */
 	void (*chain_end)(struct device *device);
@@ -47,10 +46,10 @@ struct device_sense {
 
 struct device {
 	const struct device_class *class;
+	device_command commands[256];                  /* by command code; NULL: command reject */
 	struct device_sense sense[DEVICE_INITIATORS];
 	const atomic_bool *lost;                       /* the medium lost bytes; NULL: cannot happen */
 	uint8_t initiators;                            /* mask of the slots in use */
-	uint32_t refused[8];                           /* command codes that this unit does not know, though its class does */
 	struct faults faults;                          /* armed by who tests */
 };
 
@@ -60,14 +59,10 @@ static inline void device_forget_sense(struct device_sense *sense)
 	memset(sense, 0, sizeof(*sense));
 }
 
+/* This unit does not know the command, though its class does. */
 static inline void device_refuse(struct device *device, uint8_t command)
 {
-	device->refused[command / 32] |= UINT32_C(1) << command % 32;
-}
-
-static inline bool device_refuses(const struct device *device, uint8_t command)
-{
-	return device->refused[command / 32] >> command % 32 & 1;
+	device->commands[command] = NULL;
 }
 
 #endif

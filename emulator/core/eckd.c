@@ -15,7 +15,7 @@ static uint8_t no_operation(struct device *device, struct channel *channel)
 
 static uint8_t read_sense(struct device *device, struct channel *channel)
 {
-	struct device_sense *sense = eckd_sense_of(eckd_of(device));
+	struct device_sense *sense = eckd_of(device)->sense;
 	struct device_sense given = *sense;
 
 	device_forget_sense(sense);
@@ -97,7 +97,7 @@ static void put_long_format(const struct eckd *eckd, uint8_t *bytes, uint32_t cy
 
 uint8_t eckd_check(struct eckd *eckd, uint8_t sense0, uint8_t sense1, uint8_t message)
 {
-	struct device_sense *sense = eckd_sense_of(eckd);
+	struct device_sense *sense = eckd->sense;
 	uint32_t cylinder = eckd->chain->track / eckd->image->heads;
 	uint32_t head = eckd->chain->track % eckd->image->heads;
 
@@ -136,7 +136,7 @@ static void chain_begin(struct device *device, unsigned path)
 {
 	struct eckd *eckd = eckd_of(device);
 
-	eckd->chain = &eckd->chains[path / CSS_PATHS];
+	eckd_attend(eckd, path / CSS_PATHS);
 	memset(eckd->chain, 0, sizeof(*eckd->chain));
 	eckd->chain->last = eckd->image->cylinders * eckd->image->heads - 1;
 }
@@ -153,7 +153,6 @@ static uint8_t report_loss(struct device *device, uint8_t command, uint8_t statu
 }
 
 static const struct device_class class = {
-	.commands = commands,
 	.chain_begin = chain_begin,
 	.chain_end = chain_end,
 	.report_loss = report_loss,
@@ -167,10 +166,12 @@ void eckd_init(struct eckd *eckd, struct ckd_image *image, const struct eckd_ide
 {
 	memset(eckd, 0, sizeof(*eckd));
 	eckd->device.class = &class;
+	memcpy(eckd->device.commands, commands, sizeof(commands));
 	eckd->image = image;
 	eckd->device.lost = &image->lost;
 	eckd->identity = *identity;
 	eckd->read_only = read_only || !image->writable;
+	eckd_attend(eckd, 0);
 	eckd->reserved_by = -1;
 	chain_begin(&eckd->device, 0);
 }

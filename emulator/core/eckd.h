@@ -70,7 +70,9 @@ struct eckd {
 	int reserved_by;            /* initiator, -1: none */
 	struct eckd_path paths[DEVICE_PATHS];
 	struct eckd_chain chains[DEVICE_INITIATORS]; /* a host may have suspended its program while another's runs */
-	struct eckd_chain *chain;   /* of the host whose command this is */
+	unsigned initiator;         /* the host whose command this is */
+	struct eckd_chain *chain;   /* of that host */
+	struct device_sense *sense; /* of that host */
 };
 
 void eckd_init(struct eckd *eckd, struct ckd_image *image, const struct eckd_identity *identity,
@@ -99,10 +101,12 @@ uint8_t eckd_model_of(uint32_t cylinders);
 /* Make sense data. Returns channel end, device end, unit check. */
 uint8_t eckd_check(struct eckd *eckd, uint8_t sense0, uint8_t sense1, uint8_t message);
 
-/* Where the host whose command this is finds its sense data. */
-static inline struct device_sense *eckd_sense_of(struct eckd *eckd)
+/* The command, or the program, that comes now is this host's. */
+static inline void eckd_attend(struct eckd *eckd, unsigned initiator)
 {
-	return &eckd->device.sense[eckd->chain - eckd->chains];
+	eckd->initiator = initiator;
+	eckd->chain = &eckd->chains[initiator];
+	eckd->sense = &eckd->device.sense[initiator];
 }
 
 static inline struct eckd *eckd_of(struct device *device)
@@ -145,12 +149,60 @@ enum {
 
 /* eckd_position.c: where the heads are. All but the last three return 0 or the unit status of a check. */
 uint8_t eckd_move_to(struct eckd *eckd, uint32_t track);
-uint8_t eckd_next_record(struct eckd *eckd, bool multitrack, bool searching);
-uint8_t eckd_next_user_record(struct eckd *eckd, bool multitrack);
+uint8_t eckd_pass_end(struct eckd *eckd, enum ckd_walk walk, bool multitrack, bool searching);
 uint8_t eckd_next_track(struct eckd *eckd);
 bool eckd_track_number(const struct eckd *eckd, const uint8_t address[4], uint32_t *track);
-uint8_t *eckd_track_bytes(const struct eckd *eckd);
-uint8_t *eckd_count_field(const struct eckd *eckd);
+
+static inline uint8_t *eckd_track_bytes(const struct eckd *eckd)
+{
+	return ckd_view(eckd->image, eckd->chain->track);
+}
+
+/* Of the current record. */
+static inline uint8_t *eckd_count_field(const struct eckd *eckd)
+{
+	return eckd_track_bytes(eckd) + eckd->chain->record;
+}
+
+/* Go over the next count field, if there is one. */
+static inline enum ckd_walk eckd_step(struct eckd *eckd)
+{
+	struct eckd_chain *chain = eckd->chain;
+	const uint8_t *track = eckd_track_bytes(eckd);
+	uint32_t offset = CKD_FIRST_RECORD;
+	enum ckd_walk walk;
+
+	if (chain->orientation >= AT_COUNT)
+		offset = chain->record + ckd_record_size(track + chain->record);
+	walk = ckd_record_at(track, eckd->image->track_size, offset);
+	if (walk == CKD_RECORD) {
+		chain->record = offset;
+		chain->orientation = AT_COUNT;
+	}
+	return walk;
+}
+
+/*
+ * Over the next count field, record 0's included. multitrack goes on with the following track at the end of this
+ * one, else it comes round again; the second end of track in a row means that there is no such record.
+ */
+static inline uint8_t eckd_next_record(struct eckd *eckd, bool multitrack, bool searching)
+{
+	enum ckd_walk walk = eckd_step(eckd);
+
+	return walk == CKD_RECORD ? 0 : eckd_pass_end(eckd, walk, multitrack, searching);
+}
+
+/* As eckd_next_record, but not to record 0. */
+static inline uint8_t eckd_next_user_record(struct eckd *eckd, bool multitrack)
+{
+	uint8_t status;
+
+	do {
+		status = eckd_next_record(eckd, multitrack, false);
+	} while (!status && eckd->chain->record == CKD_FIRST_RECORD);
+	return status;
+}
 
 /* eckd_locate.c: commands that say where and what */
 uint8_t eckd_define_extent(struct device *device, struct channel *channel);
@@ -245,6 +297,38 @@ bool eckd_looks_like_end(const uint8_t count[CKD_COUNT_SIZE]);
 uint32_t eckd_end_of_track(const struct eckd *eckd);
 
 /* Does the domain of a Locate Record, if this is in one, allow the access? 0 or the unit status of a check. */
-uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access access);
+static inline uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access access)
+{
+	struct eckd_chain *chain = eckd->chain;
+	bool fits = false;
+
+	if (!chain->in_domain) /* whole tracks are dealt with in a domain only */
+		return access >= ACCESS_READ_TRACK ? eckd_reject(eckd, MESSAGE_SEQUENCE) : 0;
+	switch (access) {
+	case ACCESS_READ:
+		fits = chain->operation == LOCATE_READ_DATA || chain->operation == LOCATE_READ;
+		break;
+	case ACCESS_UPDATE:
+		fits = chain->operation == LOCATE_WRITE_DATA;
+		break;
+	case ACCESS_FORMAT:
+	case ACCESS_FORMAT_R0:
+		fits = chain->operation == LOCATE_FORMAT_WRITE || chain->operation == LOCATE_WRITE_TRACK;
+		break;
+	case ACCESS_ERASE:
+		fits = chain->operation == LOCATE_WRITE_TRACK;
+		break;
+	case ACCESS_READ_TRACK:
+		fits = chain->operation == LOCATE_READ_TRACKS;
+		break;
+	case ACCESS_WRITE_TRACK:
+		fits = chain->operation == LOCATE_EXTENDED && chain->extended_operation == EXTENDED_WRITE_FULL_TRACK;
+		break;
+	case ACCESS_WRITE_TRACK_DATA:
+		fits = chain->operation == LOCATE_EXTENDED && chain->extended_operation == EXTENDED_WRITE_TRACK_DATA;
+		break;
+	}
+	return fits ? 0 : eckd_reject(eckd, MESSAGE_SEQUENCE);
+}
 
 #endif

@@ -172,40 +172,6 @@ uint8_t eckd_locate_record(struct device *device, struct channel *channel)
 	return status ? status : UNIT_END;
 }
 
-uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access access)
-{
-	struct eckd_chain *chain = eckd->chain;
-	bool fits = false;
-
-	if (!chain->in_domain) /* whole tracks are dealt with in a domain only */
-		return access >= ACCESS_READ_TRACK ? eckd_reject(eckd, MESSAGE_SEQUENCE) : 0;
-	switch (access) {
-	case ACCESS_READ:
-		fits = chain->operation == LOCATE_READ_DATA || chain->operation == LOCATE_READ;
-		break;
-	case ACCESS_UPDATE:
-		fits = chain->operation == LOCATE_WRITE_DATA;
-		break;
-	case ACCESS_FORMAT:
-	case ACCESS_FORMAT_R0:
-		fits = chain->operation == LOCATE_FORMAT_WRITE || chain->operation == LOCATE_WRITE_TRACK;
-		break;
-	case ACCESS_ERASE:
-		fits = chain->operation == LOCATE_WRITE_TRACK;
-		break;
-	case ACCESS_READ_TRACK:
-		fits = chain->operation == LOCATE_READ_TRACKS;
-		break;
-	case ACCESS_WRITE_TRACK:
-		fits = chain->operation == LOCATE_EXTENDED && chain->extended_operation == EXTENDED_WRITE_FULL_TRACK;
-		break;
-	case ACCESS_WRITE_TRACK_DATA:
-		fits = chain->operation == LOCATE_EXTENDED && chain->extended_operation == EXTENDED_WRITE_TRACK_DATA;
-		break;
-	}
-	return fits ? 0 : eckd_reject(eckd, MESSAGE_SEQUENCE);
-}
-
 static uint8_t file_protected(struct eckd *eckd)
 {
 	return eckd_check(eckd, 0, SENSE1_FILE_PROTECTED, MESSAGE_NONE);

@@ -107,7 +107,7 @@ uint8_t eckd_set_pgid(struct device *device, struct channel *channel)
 /* The reservation commands bring the sense bytes along. */
 static uint8_t store_sense(struct device *device, struct channel *channel)
 {
-	channel_store(channel, eckd_sense_of(eckd_of(device))->bytes, DEVICE_SENSE_SIZE);
+	channel_store(channel, eckd_of(device)->sense->bytes, DEVICE_SENSE_SIZE);
 	return UNIT_END;
 }
 
@@ -166,18 +166,35 @@ static bool reserved_elsewhere(const struct eckd *eckd, unsigned path, uint8_t c
 	}
 }
 
+/* Is there nothing left over from before, of this host or another, that a command would have to deal with? */
+static bool undisturbed(const struct eckd *eckd, unsigned path)
+{
+	return eckd->initiator == path / CSS_PATHS && !eckd->sense->pending && !eckd->image->stage.active &&
+	       eckd->reserved_by < 0;
+}
+
+/* Deal with it. Returns unit status that keeps the command out, or 0. */
+static uint8_t clear_the_way(struct eckd *eckd, unsigned path, uint8_t command)
+{
+	eckd_attend(eckd, path / CSS_PATHS);
+	if (command != SENSE && eckd->sense->pending) /* any other command gives the sense data up */
+		device_forget_sense(eckd->sense);
+	if (eckd->image->stage.active && !writes_on(command))
+		ckd_commit(eckd->image);
+	return reserved_elsewhere(eckd, path, command) ? UNIT_BUSY : 0;
+}
+
 uint8_t eckd_select_path(struct device *device, unsigned path, uint8_t command)
 {
 	struct eckd *eckd = eckd_of(device);
 
-	eckd->chain = &eckd->chains[initiator(path)];
-	if (command != SENSE && eckd_sense_of(eckd)->pending) /* any other command gives the sense data up */
-		device_forget_sense(eckd_sense_of(eckd));
-	if (eckd->image->stage.active && !writes_on(command))
-		ckd_commit(eckd->image);
-	if (reserved_elsewhere(eckd, path, command))
-		return UNIT_BUSY;
-	if (!device->class->commands[command] || device_refuses(device, command)) /* unknown, wherever it stands */
+	if (!undisturbed(eckd, path)) {
+		uint8_t status = clear_the_way(eckd, path, command);
+
+		if (status)
+			return status;
+	}
+	if (!device->commands[command]) /* unknown, wherever it stands */
 		return 0;
 	return eckd_check_sequence(eckd, command);
 }

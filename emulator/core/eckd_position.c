@@ -7,16 +7,6 @@
 #define MASK_SEEK 0x18u
 #define MASK_NO_SEEK 0x18u
 
-uint8_t *eckd_track_bytes(const struct eckd *eckd)
-{
-	return ckd_view(eckd->image, eckd->chain->track);
-}
-
-uint8_t *eckd_count_field(const struct eckd *eckd)
-{
-	return eckd_track_bytes(eckd) + eckd->chain->record;
-}
-
 bool eckd_track_number(const struct eckd *eckd, const uint8_t address[4], uint32_t *track)
 {
 	uint32_t cylinder = ((uint32_t)address[0] << 8) | address[1];
@@ -57,16 +47,6 @@ uint8_t eckd_next_track(struct eckd *eckd)
 	return eckd_move_to(eckd, chain->track + 1);
 }
 
-/* Offset of what comes under the heads next. */
-static uint32_t next_offset(const struct eckd *eckd)
-{
-	const struct eckd_chain *chain = eckd->chain;
-
-	if (chain->orientation < AT_COUNT)
-		return CKD_FIRST_RECORD;
-	return chain->record + ckd_record_size(eckd_count_field(eckd));
-}
-
 /* The end of the track went by. A search over several tracks ends with the cylinder, everything else on its second. */
 static uint8_t pass_index(struct eckd *eckd, bool multitrack, bool searching)
 {
@@ -80,32 +60,19 @@ static uint8_t pass_index(struct eckd *eckd, bool multitrack, bool searching)
 	return 0;
 }
 
-/*
- * Over the next count field, record 0's included. multitrack goes on with the following track at the end of this
- * one, else it comes round again; the second end of track in a row means that there is no such record.
- */
-uint8_t eckd_next_record(struct eckd *eckd, bool multitrack, bool searching)
+/* eckd_next_record's way on from where there is no record. */
+uint8_t eckd_pass_end(struct eckd *eckd, enum ckd_walk walk, bool multitrack, bool searching)
 {
-	struct eckd_chain *chain = eckd->chain;
+	uint8_t status;
 
-	for (;;) {
-		uint32_t offset = next_offset(eckd);
-		uint8_t status;
-
-		switch (ckd_record_at(eckd_track_bytes(eckd), eckd->image->track_size, offset)) {
-		case CKD_RECORD:
-			chain->record = offset;
-			chain->orientation = AT_COUNT;
-			return 0;
-		case CKD_END:
-			status = pass_index(eckd, multitrack, searching);
-			if (status)
-				return status;
-			break;
-		case CKD_BAD: /* the image is damaged here: never touched, and said so */
+	for (; walk != CKD_RECORD; walk = eckd_step(eckd)) {
+		if (walk == CKD_BAD) /* the image is damaged here: never touched, and said so */
 			return eckd_check(eckd, SENSE0_EQUIPMENT, SENSE1_PERMANENT, MESSAGE_NONE);
-		}
+		status = pass_index(eckd, multitrack, searching);
+		if (status)
+			return status;
 	}
+	return 0;
 }
 
 uint32_t eckd_end_of_track(const struct eckd *eckd)
@@ -124,14 +91,4 @@ uint32_t eckd_end_of_track(const struct eckd *eckd)
 			return 0;
 		}
 	}
-}
-
-uint8_t eckd_next_user_record(struct eckd *eckd, bool multitrack)
-{
-	uint8_t status;
-
-	do {
-		status = eckd_next_record(eckd, multitrack, false);
-	} while (!status && eckd->chain->record == CKD_FIRST_RECORD);
-	return status;
 }

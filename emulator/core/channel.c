@@ -51,7 +51,7 @@ static inline bool fetch(struct channel *channel, uint64_t *ccw)
 	uint32_t at = channel->next;
 
 	channel->cpa = (at + CSS_CCW_SIZE) & 0x7fffffffu;
-	if (++channel->fetched > CHANNEL_CCW_LIMIT)
+	if (++channel->work > CHANNEL_WORK_LIMIT)
 		return no_ccw(channel, SCH_INTERFACE);
 	if (at % CSS_CCW_SIZE || at > channel->reach)
 		return no_ccw(channel, SCH_PROGRAM);
@@ -301,7 +301,7 @@ static void begin(struct channel *channel)
 	channel->count = 0;
 	channel->unit_status = 0;
 	channel->status = 0;
-	channel->fetched = 0;
+	channel->work = 0;
 	channel->accepted = false;
 	channel->path_lost = false;
 	channel->interrupt_lost = false;

@@ -13,10 +13,11 @@
 #include "storage.h"
 
 /*
- * CCWs that one start may execute, transfers in channel included. A real channel would run a loop of NOPs until a
- * halt; here the program runs in the caller's thread, so the channel gives up with an interface-control check.
+ * Work that one start may make: a unit for each CCW, transfers in channel included, and one for each KiB that is moved.
+ * A real channel would run a loop of NOPs until a halt; here the program runs in the caller's thread, so the channel
+ * gives up with an interface-control check.
  */
-#define CHANNEL_CCW_LIMIT (1u << 20)
+#define CHANNEL_WORK_LIMIT (1u << 20)
 
 struct channel_orb {
 	uint32_t intparm;
@@ -61,7 +62,7 @@ struct channel {
 	struct storage_window data[2]; /* around the last data fetched [0] and stored [1] */
 	uint32_t reach;          /* highest address of CCWs, lists of IDAWs, and data without them */
 	uint32_t next;           /* address of the next CCW */
-	uint32_t fetched;        /* CCWs so far */
+	uint32_t work;           /* so far, see CHANNEL_WORK_LIMIT */
 	uint8_t command;
 	uint8_t flags;
 	uint64_t address;        /* of the next byte of data, once no IDAW is due */
@@ -99,6 +100,12 @@ size_t channel_fetch(struct channel *channel, void *data, size_t size);
 
 /* As channel_fetch, for parameters of variable length: fewer bytes are not an incorrect length. */
 size_t channel_fetch_upto(struct channel *channel, void *data, size_t size);
+
+/* The device moved so many bytes, to or from storage or in the image. */
+static inline void channel_spend(struct channel *channel, size_t bytes)
+{
+	channel->work += (uint32_t)(bytes / 1024);
+}
 
 /* Does the current command's CCW (or data chain) provide for more bytes? */
 static inline bool channel_has_more(const struct channel *channel)

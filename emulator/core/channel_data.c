@@ -155,6 +155,7 @@ ALWAYS_INLINE size_t move(struct channel *channel, uint8_t *bytes, size_t size, 
 		if (!channel->count && channel->flags & CCW_CD && !channel_chain_data(channel))
 			break;
 	}
+	channel_spend(channel, done);
 	return done;
 }
 

@@ -109,9 +109,10 @@ bool eckd_looks_like_end(const uint8_t count[CKD_COUNT_SIZE])
 }
 
 /* Stage the end mark of the current track. */
-static void put_end(struct eckd *eckd, uint32_t offset)
+static void put_end(struct eckd *eckd, struct channel *channel, uint32_t offset)
 {
 	ckd_stage_track(eckd->image, eckd->chain->track);
+	channel_spend(channel, eckd->image->track_size);
 	memset(ckd_stage(eckd->image, eckd->chain->track, offset, offset + CKD_END_SIZE), 0xff, CKD_END_SIZE);
 }
 
@@ -120,7 +121,7 @@ static void format(struct eckd *eckd, struct channel *channel, uint32_t offset, 
 {
 	uint32_t size = ckd_record_size(count), track = eckd->chain->track;
 
-	put_end(eckd, offset + size);
+	put_end(eckd, channel, offset + size);
 	memset(ckd_stage(eckd->image, track, offset, offset + size) + CKD_COUNT_SIZE, 0, size - CKD_COUNT_SIZE);
 	eckd_fill(eckd, channel, offset + CKD_COUNT_SIZE, size - CKD_COUNT_SIZE);
 	memcpy(ckd_stage(eckd->image, track, offset, offset + CKD_COUNT_SIZE), count, CKD_COUNT_SIZE);
@@ -218,6 +219,7 @@ uint8_t eckd_write_home(struct device *device, struct channel *channel)
 	if (memcmp(address, eckd_track_bytes(eckd), sizeof(address)))
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	track = ckd_stage_track(eckd->image, eckd->chain->track);
+	channel_spend(channel, eckd->image->track_size);
 	ckd_empty_track(track, eckd->chain->track / eckd->image->heads, eckd->chain->track % eckd->image->heads);
 	ckd_stage(eckd->image, eckd->chain->track, 0, CKD_EMPTY_TRACK_SIZE);
 	done(eckd, READY_R0);
@@ -241,7 +243,7 @@ uint8_t eckd_erase(struct device *device, struct channel *channel)
 			break;
 	if (channel_failed(channel))
 		return UNIT_END;
-	put_end(eckd, eckd->chain->record + ckd_record_size(eckd_count_field(eckd)));
+	put_end(eckd, channel, eckd->chain->record + ckd_record_size(eckd_count_field(eckd)));
 	done(eckd, READY_FORMAT_MORE);
 	return UNIT_END;
 }

@@ -29,8 +29,8 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 CFLAGS = ["-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-Wall", "-Wextra", *SANITIZERS]
 COMPILERS = {"clang": ["clang", "-fsanitize=fuzzer", *CFLAGS], "gcc": ["gcc", "-Werror", *CFLAGS]}
 
-# A program that loops ends after a million CCWs: right for users, too long where thousands of programs a second run.
-LIMIT = re.compile(rb"(#define CHANNEL_CCW_LIMIT) .*")
+# A program that loops ends after a million CCWs or a GiB: right for users, too long where thousands of programs a second run.
+LIMIT = re.compile(rb"(#define CHANNEL_WORK_LIMIT) .*")
 LIMIT_HERE = rb"\1 2000u"
 
 LONGEST = 4096  # bytes of an input
@@ -48,7 +48,7 @@ def _copy_core() -> Path:
     header = copy / "channel.h"
     text, found = LIMIT.subn(LIMIT_HERE, header.read_bytes())
     if found != 1:
-        raise SystemExit(f"{CORE / 'channel.h'}: expected one definition of CHANNEL_CCW_LIMIT, found {found}")
+        raise SystemExit(f"{CORE / 'channel.h'}: expected one definition of CHANNEL_WORK_LIMIT, found {found}")
     header.write_bytes(text)
     return copy
 

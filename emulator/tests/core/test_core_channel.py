@@ -10,9 +10,26 @@ group (takes 12), 27 perform subsystem function (takes up to 66).
 from __future__ import annotations
 
 import pytest
-from core_rig import CC, CD, DATA, IDA, PCI, PROGRAM, SKIP, SLI, STORAGE_SIZE, SUSPEND, C, Rig
+from core_rig import (
+    BLOCK_SIZE,
+    BLOCKS,
+    CC,
+    CD,
+    DATA,
+    IDA,
+    PCI,
+    PROGRAM,
+    SKIP,
+    SLI,
+    STORAGE_SIZE,
+    SUSPEND,
+    C,
+    Rig,
+    extent,
+    locate,
+)
 
-from ccwemu.channel import Function, OrbFlag
+from ccwemu.channel import Function, OrbFlag, build_ccw
 
 NOWHERE = STORAGE_SIZE + 0x1000
 SENSE_ID = bytes.fromhex("ff3990e93390020040fa0100")
@@ -285,6 +302,29 @@ def test_an_endless_loop_ends(rig: Rig) -> None:
     result = rig.run(C(0x03, 1, CC | SLI), C(TIC, at=PROGRAM))
     assert result.raw[9] == 0x02  # interface-control check
     assert Function.ALERT in result.irb.scsw.function
+
+
+@pytest.mark.parametrize("flag", [0, SKIP], ids=["stored", "skipped"])
+def test_a_program_moves_no_more_than_a_gib(rig: Rig, flag: int) -> None:
+    """A CCW counts as one, a KiB that the device sends as one more: reads of a track end after some 21400."""
+    track = BLOCKS * (8 + BLOCK_SIZE)
+    read = build_ccw(0x5E, 0x80000, 0xFFFF, CC | SLI | flag)
+    rig.memory[PROGRAM : PROGRAM + 8 * 30000] = build_ccw(0x07, 0x800, 6, CC) + read * 29999
+    rig.memory[0x800:0x806] = SEEK
+    result = rig.start((), OrbFlag.FORMAT_1, 0xFF, 0, PROGRAM, rig.sch)
+    assert result.raw[9] == 0x02  # interface-control check
+    assert result.ccw == (1 << 20) // (1 + track // 1024) + 2
+
+
+def test_a_program_formats_no_more_than_a_gib(rig: Rig) -> None:
+    """A formatting write copies its track, however little the channel sends."""
+    rig.memory[0x800:0x810], rig.memory[0x810:0x820] = extent(0x00), locate(0x03, 3, 0, 0, 1)
+    rig.memory[0x820:0x828] = bytes([0, 3, 0, 0, 1, 0, 0, 8])
+    pair = build_ccw(0x47, 0x810, 16, CC) + build_ccw(0x1D, 0x820, 8, CC | SLI)
+    rig.memory[PROGRAM : PROGRAM + 8 + 16 * 20000] = build_ccw(0x63, 0x800, 16, CC) + pair * 20000
+    result = rig.start((), OrbFlag.FORMAT_1, 0xFF, 0, PROGRAM, rig.sch)
+    assert result.raw[9] == 0x02
+    assert (result.ccw - 1) // 2 == (1 << 20) // (2 + 56832 // 1024) + 1
 
 
 def test_an_endless_data_chain_ends(rig: Rig) -> None:

@@ -276,7 +276,7 @@ def test_unmapped_storage_is_out_of_reach(rig: Rig) -> None:
 
 
 def loop_forever(rig: Rig) -> None:
-    """A loop that the channel itself gives up only after a million CCWs."""
+    """A loop that the channel itself gives up only after a million CCWs (CHANNEL_WORK_LIMIT)."""
     rig.memory[PROGRAM : PROGRAM + 16] = build_ccw(0x03, flags=CC) + build_ccw(0x08, PROGRAM)
 
 

@@ -29,7 +29,7 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 CFLAGS = ["-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-Wall", "-Wextra", *SANITIZERS]
 COMPILERS = {"clang": ["clang", "-fsanitize=fuzzer", *CFLAGS], "gcc": ["gcc", "-Werror", *CFLAGS]}
 
-# A program that loops ends after a million CCWs or a GiB: right for users, too long where thousands of programs a second run.
+# A program that loops ends after a million CCWs or a GiB: right for users, too long for thousands of programs a second.
 LIMIT = re.compile(rb"(#define CHANNEL_WORK_LIMIT) .*")
 LIMIT_HERE = rb"\1 2000u"
 

@@ -21,6 +21,13 @@ KERNEL, BUSYBOX = r"linux-image-6\.1\.0-\d+-s390x", "busybox-static"
 MODULES = ("dasd_mod.ko", "dasd_eckd_mod.ko")
 GUEST_TIMEOUT, COMMAND_TIMEOUT = 180, 60  # seconds; an emulated CPU on a busy machine
 IMAGES = "/srv/guest"
+MONITOR = "/run/guest.qmp"
+DISKS = {
+    "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920": ("0.0.7e52", "0.0.16ca"),
+    "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb921": ("0.0.7e54", "0.0.16cc"),
+    "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb922": ("0.0.7e55", "0.0.16cd"),
+}
+UUIDS = list(DISKS)
 
 
 class Failure(Exception):
@@ -67,6 +74,10 @@ class Lab:
         (directory / name).write_bytes(content)
         return f"{IMAGES}/{name}"
 
+    def outside(self, path: str) -> Path:
+        """Where a file of the host is for us."""
+        return self._root / path.removeprefix("/")
+
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "ccwemu", "exec", HOST, "--", *words],
@@ -96,14 +107,7 @@ class Guest:
 
         Raises Failure after the limit.
         """
-        while True:
-            try:
-                line = self._lines.get(timeout=max(0.0, self._deadline - time.monotonic()))
-            except queue.Empty:
-                raise Failure(f"the guest has not ended {GUEST_TIMEOUT} s after its start") from None
-            if line is None:
-                break
-            self.console.append(line)
+        while (line := self._line()) is not None:
             if line.startswith("guest: "):
                 word, _space, rest = line[7:].partition(" ")
                 yield word, rest
@@ -113,11 +117,40 @@ class Guest:
         if status:
             raise Failure(f"qemu-system-s390x ended with status {status}")
 
-    def go_on(self) -> None:
+    def _line(self) -> str | None:
+        """The next line of the console; None at its end. Raises Failure after the limit."""
+        try:
+            line = self._lines.get(timeout=max(0.0, self._deadline - time.monotonic()))
+        except queue.Empty:
+            raise Failure(f"the guest has not ended {GUEST_TIMEOUT} s after its start") from None
+        if line is not None:
+            self.console.append(line)
+        return line
+
+    def wait_for(self, word: str) -> None:
+        """Until the guest's script says this. Raises Failure."""
+        while (line := self._line()) is not None:
+            if line.startswith(f"guest: {word}"):
+                return
+        raise Failure(f"the guest has ended before it said {word!r}")
+
+    def tell(self, line: str = "") -> None:
         """A line for the guest's script, which waits for one."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
+
+    def do(self, command: str) -> list[str]:
+        """Have commands.sh run a line; what it printed, kernel messages left out. Raises Failure."""
+        self.tell(command)
+        said: list[str] = []
+        while (line := self._line()) is not None:
+            if line.startswith("guest: status "):
+                expect(f"exit status of {command!r} in the guest", line.rpartition(" ")[2], "0")
+                return said
+            if not line.startswith("["):
+                said.append(line)
+        raise Failure(f"the guest has ended during {command!r}")
 
     def stop(self) -> None:
         if self._process.poll() is None:
@@ -139,15 +172,22 @@ def guest_image(packages: Packages, script: str) -> tuple[bytes, bytes]:
     return image.read_bytes(), initramfs.build(files)
 
 
+def vfio_device(number: int, uuid: str) -> dict[str, str]:
+    """The properties of a passed-through device: 0.0.1231 in the guest for number 1."""
+    path = f"/sys/bus/mdev/devices/{uuid}"
+    return {"driver": "vfio-ccw", "id": f"disk{number}", "sysfsdev": path, "devno": f"fe.0.123{number:x}"}
+
+
 def qemu_command(kernel: str, initrd: str, uuids: Sequence[str]) -> list[str]:
     """A guest in which the devices are 0.0.1231, 0.0.1232 and so on."""
     words = [
         "env", "CCWEMU_QEMU=real", "qemu-system-s390x", "-M", "s390-ccw-virtio", "-m", "512", "-no-reboot",
-        "-nodefaults", "-nographic", "-serial", "stdio", "-kernel", kernel, "-initrd", initrd,
+        "-nodefaults", "-nographic", "-serial", "stdio", "-qmp", f"unix:{MONITOR},server=on,wait=off",
+        "-kernel", kernel, "-initrd", initrd,
         "-append", "console=ttysclp0 loglevel=5 rdinit=/bin/busybox -- sh /init",
     ]  # fmt: skip
     for number, uuid in enumerate(uuids, 1):
-        words += ["-device", f"vfio-ccw,id=disk{number},sysfsdev=/sys/bus/mdev/devices/{uuid},devno=fe.0.123{number:x}"]
+        words += ["-device", ",".join(f"{key}={value}" for key, value in vfio_device(number, uuid).items())]
     return words
 
 

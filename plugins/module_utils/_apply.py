@@ -1,18 +1,27 @@
 # Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run planned steps. No write is believed: each is read back. When one fails, the device's earlier ones are undone."""
+"""Run planned steps. No write is believed: each is read back. When one fails, what was done is undone.
+
+The journal is written before the first step and after the last, for the whole list at once: between the two the process
+may be killed at any moment, and the next run finds what it needs.
+"""
 
 from __future__ import annotations
 
 import errno
-from typing import Sequence
+from typing import Callable, Sequence
 
+from ._busid import BusId, spans
 from ._host import Host, HostError
-from ._model import IO_SUBCHANNEL, Request
-from ._observe import CCW_DEVICES, CSS_DEVICES
-from ._plan import Plan
+from ._journal import put_entries, read_journal
+from ._model import IO_SUBCHANNEL
+from ._plan import DevicePlan, Plan
 from ._steps import KINDS, Step
+from ._sysfs import CCW_DEVICES, CSS_DEVICES
+
+Progress = Callable[[int, int], None]
+"""Told how many devices of how many are done."""
 
 READ_BACK_TIMEOUT = 5.0
 AGAIN_TIMEOUT = 30.0
@@ -46,7 +55,7 @@ class StepFailed(Exception):
         name = f"{step.device}: " if step.device else ""
         parts = [f"{name}could not {step.text}: {cause or repr(cause)}. {hint}."]
         if undone:
-            parts.append("Undone again: " + "; ".join(one.text for one in undone) + ".")
+            parts.append(f"Undone again: {_sentences(undone, step.device)}.")
         if stuck:
             parts.append(
                 "Could not be undone: " + "; ".join(stuck) + ". Look at the device with lscss before you go on."
@@ -57,20 +66,28 @@ class StepFailed(Exception):
                 + "; ".join(one.text for one in missing)
                 + ". Run this again for that."
             )
-        others = sorted({str(one.device) for one in done if one.device and one.device != step.device})
+        others = sorted({one.device for one in done if one.device and one.device != step.device})
         if others:
-            parts.append(f"Completed before and kept: {', '.join(others)}.")
+            parts.append(f"Completed before and kept: {', '.join(spans(others))}.")
         super().__init__(" ".join(parts))
 
 
+def _sentences(steps: Sequence[Step], device: BusId | None) -> str:
+    """The steps of one device in words, those of the others by their devices' numbers."""
+    own = [one.text for one in steps if one.device == device]
+    others = sorted({one.device for one in steps if one.device and one.device != device})
+    rest = [f"everything done to {', '.join(spans(others))}"] if others else []
+    return "; ".join(own + rest)
+
+
 def run_step(host: Host, step: Step) -> None:
-    """Run one step unless it holds already, and read it back. Raises HostError, JournalError.
+    """Run one step and read it back. Raises HostError, JournalError.
 
     Others work on a device too: where udev was first (a rule of chzdev sets a disk online, one of mdevctl creates a
     mediated device), the kernel answers with an error, and what is wanted is there or about to be.
     """
     kind = KINDS[step.kind]
-    if kind.holds(host, step):
+    if kind.raced and kind.holds(host, step):
         return
     errors: list[HostError] = []
 
@@ -91,8 +108,8 @@ def run_step(host: Host, step: Step) -> None:
     raise HostError("read back", step.path, 0, text=f"the write of {step.written!r} was accepted but had no effect")
 
 
-def apply(host: Host, plan: Plan) -> list[Step]:
-    """Run a plan device by device; what was done is returned. Raises StepFailed."""
+def apply(host: Host, plan: Plan, keep: bool = False, progress: Progress | None = None) -> list[Step]:
+    """Run a plan; what was done is returned. ``keep``: devices done before one fails stay done. Raises StepFailed."""
     done: list[Step] = []
     for step in plan.modules:
         try:
@@ -100,28 +117,103 @@ def apply(host: Host, plan: Plan) -> list[Step]:
         except HostError as exc:
             raise StepFailed(step, exc, done, [], []) from exc
         done.append(step)
-    for request, planned in plan.devices:
-        done += _apply_device(host, request, list(planned), done)
-    return done
+    notes = [device.note for device in plan.devices if device.note is not None]
+    write_notes(host, notes, done)
+    finished: list[DevicePlan] = []
+    for number, device in enumerate(plan.devices):
+        try:
+            _run_device(host, device)
+        except _Failed as failure:
+            raise _clean_up(host, plan, finished, device, failure, keep, done) from failure.cause
+        finished.append(device)
+        if progress is not None:
+            progress(number + 1, len(plan.devices))
+    write_notes(host, [device.forget for device in plan.devices if device.forget is not None], plan.steps)
+    return plan.steps
 
 
-def _apply_device(host: Host, request: Request, planned: list[Step], earlier: list[Step]) -> list[Step]:
-    tried: list[Step] = []
-    for step in planned:
-        tried.append(step)
+class _Failed(Exception):
+    """A device's step failed. ``tried``: its steps so far, the failed one included."""
+
+    def __init__(self, tried: Sequence[Step], cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.tried = list(tried)
+        self.cause = cause
+
+
+def _run_device(host: Host, device: DevicePlan) -> None:
+    for number, step in enumerate(device.steps):
         try:
             run_step(host, step)
         except Exception as exc:  # whatever it is: nothing stays half done
-            if not request.present and _is_back(host, request, tried):
-                raise StepFailed(step, exc, earlier + tried[:-1], [], [], planned[len(tried) - 1 :]) from exc
-            undone, stuck = undo(host, tried)
-            raise StepFailed(step, exc, earlier, undone, stuck) from exc
-    return tried
+            raise _Failed(device.steps[: number + 1], exc) from exc
 
 
-def _is_back(host: Host, request: Request, tried: list[Step]) -> bool:
+def write_notes(host: Host, notes: Sequence[Step], done: Sequence[Step]) -> None:
+    """Change the journal, for many devices at once, and read it back. Raises StepFailed."""
+    if not notes:
+        return
+    entries = {step.device: step.entry for step in notes if step.device is not None}
+    try:
+        put_entries(host, entries)
+        written = read_journal(host)
+        if any(written.get(device) != entry for device, entry in entries.items()):
+            raise HostError("read back", notes[0].path, 0, text="it does not hold what was written to it")
+    except Exception as exc:
+        kept = [step for step in done if step not in notes]
+        raise StepFailed(notes[0], exc, kept, [], []) from exc
+
+
+def _clean_up(
+    host: Host,
+    plan: Plan,
+    finished: Sequence[DevicePlan],
+    device: DevicePlan,
+    failure: _Failed,
+    keep: bool,
+    done: Sequence[Step],
+) -> StepFailed:
+    """After a failure: undo what was done, and leave in the journal what is still passed on or stuck."""
+    tried = failure.tried
+    back = not device.request.present and _is_back(host, device, tried)
+    undone, stuck = ([], []) if back else undo(host, tried)
+    unnote = [] if back or stuck else [device]
+    stays = [*done, *(step for one in finished for step in one.all)] if keep else list(done)
+    for one in [] if keep else reversed(finished):
+        own, wrong = undo(host, one.steps)
+        undone += own
+        stuck += wrong
+        stays += [step for step in one.all if step not in own] if wrong else []
+        unnote += [] if wrong else [one]
+    unnote += plan.devices[len(finished) + 1 :]
+    undone += _unnote(host, unnote, stuck)
+    if keep:
+        _forget(host, finished, stuck)
+    missing = list(device.steps[len(tried) - 1 :]) + ([device.forget] if device.forget else []) if back else []
+    stays += tried[:-1] if back else []
+    return StepFailed(tried[-1], failure.cause, stays, undone, stuck, missing)
+
+
+def _unnote(host: Host, devices: Sequence[DevicePlan], stuck: list[str]) -> list[Step]:
+    notes = [one.note for one in devices if one.note is not None]
+    try:
+        write_notes(host, [note.inverse for note in notes if note.inverse is not None], [])
+    except StepFailed as exc:
+        stuck.append(str(exc))
+        return []
+    return notes
+
+
+def _forget(host: Host, finished: Sequence[DevicePlan], stuck: list[str]) -> None:
+    try:
+        write_notes(host, [one.forget for one in finished if one.forget is not None], [])
+    except StepFailed as exc:
+        stuck.append(str(exc))
+
+
+def _is_back(host: Host, device: DevicePlan, tried: Sequence[Step]) -> bool:
     """Whether the host has the device again: from then on anybody (LVM, fstab, udev) may use it."""
-    return host.exists(f"{CCW_DEVICES}/{request.device}") or any(
+    return host.exists(f"{CCW_DEVICES}/{device.request.device}") or any(
         step.kind == "bind-subchannel"
         and step.value == IO_SUBCHANNEL
         and host.link_name(f"{CSS_DEVICES}/{step.subject}/driver") == IO_SUBCHANNEL
@@ -129,12 +221,11 @@ def _is_back(host: Host, request: Request, tried: list[Step]) -> bool:
     )
 
 
-def undo(host: Host, tried: list[Step]) -> tuple[list[Step], list[str]]:
+def undo(host: Host, tried: Sequence[Step]) -> tuple[list[Step], list[str]]:
     """Run the inverses, last first, each only where it does not hold already.
 
     The step that failed is among them: it may have had its effect. An inverse that fails ends it: each relies on the
-    one before (unbinding on being offline), and the journal, which is written first, has to outlast a device that is
-    stuck.
+    one before (unbinding on being offline), and the journal has to outlast a device that is stuck.
     """
     undone: list[Step] = []
     for step in reversed(tried):

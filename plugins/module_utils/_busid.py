@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import uuid as uuidlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _BUS_ID = re.compile(r"^([0-9a-fA-F]{1,2})\.([0-9a-fA-F])\.([0-9a-fA-F]{4})$")
@@ -101,6 +102,17 @@ def parse_uuid(text: str) -> str:
     return stripped.lower()
 
 
-def default_uuid(device: BusId) -> str:
-    """The UUID for a device for which none was chosen (version 5, from its bus id)."""
-    return str(uuidlib.uuid5(_UUID_SPACE, str(device)))
+def default_uuid(device: BusId, host_id: str = "") -> str:
+    """The UUID for a device for which none was chosen: version 5, from the host's identity and the bus id."""
+    return str(uuidlib.uuid5(_UUID_SPACE, f"{host_id}/{device}" if host_id else str(device)))
+
+
+def spans(devices: Iterable[BusId]) -> list[str]:
+    """Devices as people write many of them: those that follow each other as a range, 0.0.8000-0.0.80ff."""
+    found: list[list[BusId]] = []
+    for device in sorted(set(devices)):
+        if found and device == BusId(found[-1][1].ssid, found[-1][1].number + 1):
+            found[-1][1] = device
+        else:
+            found.append([device, device])
+    return [str(first) if first == last else f"{first}-{last}" for first, last in found]

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._model import VFIO_CCW, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel
+from ._model import VFIO_CCW, AtBoot, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel
+
+OWN_RULES = "/etc/"
+"""Where an administrator's udev rules are; what lies elsewhere belongs to a package."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,23 @@ class Case:
         return self.entry.guest if self.entry and self.passed else ""
 
     @property
+    def ours(self) -> bool:
+        """Whether what is set up on the subchannel was set up here, or is to be taken over."""
+        return self.entry is not None or self.request.adopt
+
+    @property
     def owned_uuid(self) -> bool:
         """Whether the mediated device on the subchannel is the one asked for, or one that was made here."""
         known = [self.request.uuid] + ([self.entry.uuid] if self.entry and not self.request.uuid_given else [])
-        return self.mdev is None or self.mdev.uuid in known
+        return self.mdev is None or self.request.adopt or self.mdev.uuid in known
+
+    @property
+    def at_boot(self) -> tuple[AtBoot, ...]:
+        """What would set the device online at boot, or hide it."""
+        return self.state.at_boot.get(self.request.device, ())
+
+    @property
+    def removable(self) -> tuple[AtBoot, ...]:
+        """The udev rules that are to be removed: those of an administrator that concern this device alone."""
+        own = [one for one in self.at_boot if one.kind == "rule" and one.alone and one.source.startswith(OWN_RULES)]
+        return tuple(own) if self.request.remove_rules else ()

@@ -9,11 +9,12 @@ import errno
 from dataclasses import dataclass
 from typing import Any
 
+from ._buses import observe_ccw
 from ._busid import BusId
 from ._host import Host, HostError
 from ._ignore import IGNORE_FILE, is_ignored, parse_ignored
 from ._model import BlockDevice, CcwDevice
-from ._observe import CCW_DEVICES, CSS_DEVICES, bus_id_or_none, observe_ccw
+from ._sysfs import CCW_DEVICES, CSS_DEVICES, bus_id_or_none
 from ._users import observe_uses
 
 ONLINE_HINTS = {

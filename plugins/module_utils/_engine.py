@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Sequence
 
-from ._apply import apply
+from ._apply import Progress, apply
 from ._case import Case
-from ._host import Host
-from ._journal import only_one
+from ._describe import describe, diff_texts
+from ._host import Host, Lock
+from ._journal import LOCK_TIMEOUT, only_one, read_journal
 from ._model import HostState, Request
-from ._observe import MDEV_DEVICES, observe
-from ._plan import Plan, describe, make_plan, predict
-from ._requests import parse_requests
+from ._observe import host_id, known_devices, look_again, observe
+from ._plan import Plan, make_plan
+from ._requests import Defaults, parse_requests
 from ._steps import Step
+from ._sysfs import MDEV_DEVICES
+
+BATCH = 100
+"""Devices after which it is told how far the work is."""
 
 
 class NotAsWanted(Exception):
@@ -27,48 +31,92 @@ class NotAsWanted(Exception):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """``before`` and ``after`` are texts for a diff; ``actions`` what was done, or would be in check mode."""
+class Options:
+    """``stopped_guests``: guests that an earlier task would have stopped, had this not been check mode.
 
-    changed: bool
-    actions: list[dict[str, str]]
-    devices: list[dict[str, Any]]
-    before: str
-    after: str
-
-
-def converge(
-    host: Host, items: Sequence[dict[str, Any]], check_mode: bool, stopped_guests: Sequence[str] = ()
-) -> Outcome:
-    """Bring the host to what is wanted. Raises Refused, StepFailed, NotAsWanted, HostError, JournalError.
-
-    ``stopped_guests``: guests that an earlier task would have stopped, had this not been check mode.
+    ``keep``: when a device fails, those before it stay done. ``lock_timeout``: seconds to wait for another run.
     """
-    with contextlib.nullcontext() if check_mode else only_one(host):
-        return _converge(host, items, check_mode, stopped_guests)
+
+    check_mode: bool = False
+    stopped_guests: tuple[str, ...] = ()
+    keep: bool = False
+    lock_timeout: float = LOCK_TIMEOUT
 
 
-def _converge(host: Host, items: Sequence[dict[str, Any]], check_mode: bool, stopped_guests: Sequence[str]) -> Outcome:
-    requests, refusals = parse_requests(items)
-    state = observe(host, [request.device for request in requests])
-    if check_mode:
-        state = _without_guests(state, stopped_guests)
+@dataclass(frozen=True)
+class Outcome:
+    """``done``: the steps that were done, or would be in check mode. ``waited_for``: who held the lock before."""
+
+    requests: list[Request]
+    state: HostState
+    plan: Plan
+    done: list[Step] = field(default_factory=list)
+    waited_for: str = ""
+
+    @property
+    def changed(self) -> bool:
+        return self.plan.changed
+
+    @property
+    def actions(self) -> list[dict[str, str]]:
+        return [step.as_action() for step in self.done]
+
+    @property
+    def devices(self) -> list[dict[str, Any]]:
+        return [_report(Case(request, self.state)) for request in self.requests]
+
+    def texts(self) -> tuple[str, str]:
+        """Before and after, for a diff."""
+        return diff_texts(self.state, self.plan)
+
+
+def converge(host: Host, items: Sequence[dict[str, Any]], options: Options) -> Outcome:
+    """Bring the host to what is wanted. Raises Refused, StepFailed, NotAsWanted, HostError, JournalError."""
+    if options.check_mode:
+        return _converge(host, items, options, Lock("check"))
+    with only_one(host, f"passthrough of {_count(items)}", options.lock_timeout) as lock:
+        return _converge(host, items, options, lock)
+
+
+def _count(items: Sequence[dict[str, Any]]) -> str:
+    names = [str(item.get("device")) for item in items]
+    return names[0] if len(names) == 1 else f"{names[0] if names else 'nothing'} and {len(names) - 1} more"
+
+
+def _converge(host: Host, items: Sequence[dict[str, Any]], options: Options, lock: Lock) -> Outcome:
+    journal = read_journal(host)
+    defaults = Defaults(host_id(host), {device: entry.uuid for device, entry in journal.items()})
+    requests, refusals = parse_requests(items, defaults, lambda: known_devices(host, journal))
+    state = observe(host, requests, journal)
+    requests = [_with_adopted_uuid(request, state) for request in requests]
+    if options.check_mode:
+        state = _without_guests(state, options.stopped_guests)
     plan = make_plan(requests, state, refusals)
-    done = plan.steps
-    if plan.changed and not check_mode:
-        done = apply(host, plan)
+    outcome = Outcome(requests, state, plan, plan.steps, lock.waited_for)
+    if plan.changed and not options.check_mode:
+        apply(host, plan, options.keep, _teller(lock))
         try:
-            _verify(host, requests)
+            _verify(host, [device.request for device in plan.devices if device.all])
         except NotAsWanted as exc:
-            exc.done = done
+            exc.done = outcome.done
             raise
-    return Outcome(
-        changed=plan.changed,
-        actions=[step.as_action() for step in done],
-        devices=[_report(Case(request, state)) for request in requests],
-        before=_text(state, plan, after=False),
-        after=_text(state, plan, after=True),
-    )
+    return outcome
+
+
+def _teller(lock: Lock) -> Progress:
+    def tell(done: int, of: int) -> None:
+        if done % BATCH == 0 or done == of:
+            lock.say(f"{done} of {of} devices done")
+
+    return tell
+
+
+def _with_adopted_uuid(request: Request, state: HostState) -> Request:
+    """What is taken over keeps its UUID, unless another is asked for."""
+    sub = state.by_device.get(request.device)
+    if not request.adopt or request.uuid_given or sub is None or not sub.mdevs:
+        return request
+    return replace(request, uuid=sub.mdevs[0].uuid)
 
 
 def _without_guests(state: HostState, guests: Sequence[str]) -> HostState:
@@ -87,7 +135,7 @@ def _without_guests(state: HostState, guests: Sequence[str]) -> HostState:
 
 
 def _verify(host: Host, requests: list[Request]) -> None:
-    state = observe(host, [request.device for request in requests])
+    state = look_again(host, requests)
     for request in requests:
         case = Case(request, state)
         if case.subchannel is None:
@@ -115,22 +163,3 @@ def _report(case: Case) -> dict[str, Any]:
         "devno": str(request.devno),
         "guest_device": str(request.devno.guest_busid),
     }
-
-
-def _text(state: HostState, plan: Plan, after: bool) -> str:
-    """A line for each property, so that a diff shows what changes and nothing else."""
-    lines: list[str] = []
-    for step in plan.modules:
-        lines.append(f"module {step.value}: {'loaded' if after else 'not loaded'}")
-    for request, planned in plan.devices:
-        case = Case(request, state)
-        values = predict(case, planned) if after else describe(case)
-        lines.append(f"{request.device}:")
-        lines += [f"  {name}: {_value(value)}" for name, value in values.items()]
-    return "\n".join(lines) + "\n" if lines else ""
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if value else "none"

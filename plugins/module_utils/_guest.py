@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ._buses import group_in_use
 from ._busid import BadName, GuestDevno, parse_uuid
 from ._host import Host, HostError
-from ._observe import MDEV_DEVICES, group_in_use
 from ._qemu import Guest, PassedDevice, command_line, start_script
 from ._qmp import QmpError, execute
 from ._requests import GUEST_NAME
+from ._sysfs import MDEV_DEVICES
 
 SCRIPT_MODE = 0o700
 START_TIMEOUT = 10.0

@@ -55,6 +55,27 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
+class Lock:
+    """A lock that is held, or (without a descriptor) need not be. Its file says who holds it and how far they are."""
+
+    def __init__(self, who: str, descriptor: int = -1) -> None:
+        self._who = f"process {os.getpid()} ({who}, since {time.strftime('%H:%M:%S', time.gmtime())} UTC)"
+        self._descriptor = descriptor
+        self.waited_for = ""
+        """Who had it before, if it was waited for."""
+
+    def holder(self) -> str:
+        text = os.pread(self._descriptor, 500, 0).decode("utf-8", "replace")
+        return text.strip() or "somebody"
+
+    def say(self, text: str) -> None:
+        """Tell those who look how far it is."""
+        if self._descriptor >= 0:
+            line = f"{self._who}{': ' if text else ''}{text}\n".encode()
+            os.pwrite(self._descriptor, line, 0)
+            os.ftruncate(self._descriptor, len(line))
+
+
 class Host:
     """A host's files and commands."""
 
@@ -207,29 +228,30 @@ class Host:
             os._exit(0)
 
     @contextlib.contextmanager
-    def locked(self, path: str, timeout: float) -> Iterator[None]:
+    def locked(self, path: str, timeout: float, who: str) -> Iterator[Lock]:
         """Be the only process that holds this lock file. Raises HostError, naming the holder, when it is not free.
 
-        It ends with the process. The file says who has it: it is overwritten, never removed.
+        It ends with the process. The file says who has it, for those who wait: it is overwritten, never removed.
         """
         real = self._real(path)
         try:
             os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
-            lock = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
             raise HostError("open", path, exc.errno or 0) from exc
-        self._locks.append(lock)
+        self._locks.append(descriptor)
         try:
-            if not self.wait_for(lambda: _try_lock(lock), timeout):
-                holder = os.pread(lock, 100, 0).decode("utf-8", "replace").strip() or "somebody"
-                text = f"{holder} has held it for {timeout:g} s; let it finish, then run this again"
-                raise HostError("lock", path, errno.EAGAIN, text=text)
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"process {os.getpid()}\n".encode(), 0)
-            yield
+            lock = Lock(who, descriptor)
+            if not _try_lock(descriptor):
+                lock.waited_for = lock.holder()
+                if not self.wait_for(lambda: _try_lock(descriptor), timeout):
+                    text = f"waited {timeout:g} s for {lock.holder()}; let it finish, then run this again"
+                    raise HostError("lock", path, errno.EAGAIN, text=text)
+            lock.say("")
+            yield lock
         finally:
-            self._locks.remove(lock)
-            os.close(lock)
+            self._locks.remove(descriptor)
+            os.close(descriptor)
 
     def save(self, path: str, text: str, mode: int = 0o644) -> None:
         """Replace an ordinary file atomically, making its directory. Raises HostError."""

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+
 from ._busid import BadName, BusId
 
 IGNORE_FILE = "/proc/cio_ignore"
@@ -23,5 +26,17 @@ def parse_ignored(text: str) -> list[tuple[BusId, BusId]]:
     return ranges
 
 
-def is_ignored(ranges: list[tuple[BusId, BusId]], device: BusId) -> bool:
-    return any(first <= device <= last for first, last in ranges)
+def ignored_of(ranges: Sequence[tuple[BusId, BusId]], devices: Iterable[BusId]) -> frozenset[BusId]:
+    """Those of the devices that lie in one of the ranges, which do not overlap in the kernel's list."""
+    ordered = sorted(ranges)
+    starts = [first for first, _last in ordered]
+    found = set()
+    for device in devices:
+        at = bisect_right(starts, device) - 1
+        if at >= 0 and device <= ordered[at][1]:
+            found.add(device)
+    return frozenset(found)
+
+
+def is_ignored(ranges: Sequence[tuple[BusId, BusId]], device: BusId) -> bool:
+    return device in ignored_of(ranges, [device])

@@ -10,14 +10,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ._buses import View, list_buses, observe_subchannel, parents
 from ._busid import BusId, GuestDevno, default_uuid
 from ._ccw import as_dict
 from ._host import Host
 from ._ignore import IGNORE_FILE, parse_ignored
-from ._journal import JOURNAL_FILE
+from ._journal import JOURNAL_FILE, read_journal
+from ._kept import Kept
 from ._model import SUBCHANNEL_TYPES, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel
-from ._observe import observe, observe_all
+from ._observe import complete, find, known_devices
+from ._ranges import expand, is_range
 from ._refusals import check
+from ._sysfs import CHANNEL_PATHS, CSS_DEVICES, bus_id_or_none
+from ._users import observe_uses
 
 ONLY_ROOT_SEES = (
     "Not all of this is visible to an ordinary user: which guest a device was passed to and whether it is in use is "
@@ -27,11 +32,11 @@ ONLY_ROOT_SEES = (
 
 
 def css_info(host: Host, devices: Sequence[str]) -> dict[str, Any]:
-    """The module's result. Raises BadName, HostError, JournalError."""
-    wanted = [BusId.parse(device) for device in devices]
-    subchannels = [sub for sub in observe_all(host) if not wanted or sub.devno in wanted]
-    found = {sub.devno: sub for sub in subchannels if sub.devno is not None}
-    state = replace(observe(host, wanted), by_device=found)
+    """The module's result. ``devices``: numbers and ranges, none for all. Raises BadName, HostError, JournalError."""
+    journal = read_journal(host)
+    view = View(host, list_buses(host), Kept(host), observe_uses(host))
+    subchannels = _subchannels(view, devices, journal)
+    state = _state(view, subchannels, journal)
     journal_known = not _denied(host, JOURNAL_FILE)
     return {
         "changed": False,
@@ -42,10 +47,51 @@ def css_info(host: Host, devices: Sequence[str]) -> dict[str, Any]:
             for sub in subchannels
             if sub.devno and sub.mdevs
         ],
+        "channel_paths": _channel_paths(host),
         "ignored": [
             str(first) if first == last else f"{first}-{last}" for first, last in parse_ignored(host.get(IGNORE_FILE))
         ],
     }
+
+
+def _subchannels(view: View, devices: Sequence[str], journal: dict[BusId, JournalEntry]) -> list[Subchannel]:
+    """In the order of their numbers."""
+    if devices:
+        found = find(view, _numbers(view.host, devices, journal), journal)
+        return [observe_subchannel(view, found[device], device) for device in sorted(found, key=lambda one: found[one])]
+    below = parents(view, [busid for busid in map(bus_id_or_none, view.buses.devices) if busid is not None])
+    carries = {parent: device for device, parent in below.items()}
+    busids = sorted(busid for busid in map(bus_id_or_none, view.buses.subchannels) if busid is not None)
+    return [observe_subchannel(view, busid, carries.get(busid)) for busid in busids]
+
+
+def _numbers(host: Host, devices: Sequence[str], journal: dict[BusId, JournalEntry]) -> list[BusId]:
+    known = known_devices(host, journal) if any(is_range(device) for device in devices) else []
+    wanted = []
+    for device in devices:
+        single = [one["device"] for one in expand({"device": device}, known)] if is_range(device) else [device]
+        wanted += [BusId.parse(one) for one in single]
+    return list(dict.fromkeys(wanted))
+
+
+def _state(view: View, subchannels: Sequence[Subchannel], journal: dict[BusId, JournalEntry]) -> HostState:
+    by_device = {sub.devno: sub for sub in subchannels if sub.devno is not None}
+    mdevs = {mdev.uuid: mdev for sub in subchannels for mdev in sub.mdevs}
+    requests = [_question(sub) for sub in subchannels if sub.devno is not None]
+    state = complete(view, requests, HostState(by_device=by_device, mdevs=mdevs, journal=journal))
+    return replace(state, may_write=True)  # whoever looks as an ordinary user asks what a root could do
+
+
+def _question(sub: Subchannel) -> Request:
+    """What is asked about a device, to learn why it would be refused."""
+    device = sub.devno or sub.busid
+    uuid = sub.mdevs[0].uuid if sub.mdevs else default_uuid(device)
+    return Request(device, uuid, GuestDevno.like(device))
+
+
+def _channel_paths(host: Host) -> list[dict[str, str]]:
+    names = [name for name in host.names(CHANNEL_PATHS) if name.startswith("chp0.")]
+    return [{"chpid": name[len("chp0.") :], "status": host.get(f"{CHANNEL_PATHS}/{name}/status")} for name in names]
 
 
 def _denied(host: Host, path: str) -> bool:
@@ -62,42 +108,49 @@ def _in_use(host: Host, mdev: Mdev) -> bool | None:
 
 def _subchannel(host: Host, sub: Subchannel, state: HostState) -> dict[str, Any]:
     refusals = _refusals(sub, state)
+    path = f"{CSS_DEVICES}/{sub.busid}"
+    masks = (host.get(f"{path}/pimpampom").split() + ["", "", ""])[:3] if sub.type == 0 else ["", "", ""]
+    chpids = host.get(f"{path}/chpids").split() if sub.type == 0 else []
     return {
         "subchannel": str(sub.busid),
         "type": SUBCHANNEL_TYPES.get(sub.type, str(sub.type)),
         "driver": sub.driver,
+        "driver_override": sub.driver_override,
         "device": str(sub.devno) if sub.devno else "",
-        "chpids": list(sub.chpids),
-        "pim": sub.pim,
-        "pam": sub.pam,
-        "pom": sub.pom,
-        "ccw": _ccw(sub.device) if sub.device else {},
+        "chpids": [chpid for chpid in chpids if chpid != "00"],
+        "pim": masks[0],
+        "pam": masks[1],
+        "pom": masks[2],
+        "guest": _guest(sub, state),
+        "ccw": _ccw(sub.device, state) if sub.device else {},
         "mdevs": [{"uuid": mdev.uuid, "in_use": _in_use(host, mdev), "group": mdev.group} for mdev in sub.mdevs],
+        "at_boot": {"driver": sub.kept_driver, "mdevs": list(sub.kept_mdevs)},
         "passable": sub.device is not None and not refusals,
         "refusals": refusals,
     }
 
 
+def _guest(sub: Subchannel, state: HostState) -> str:
+    """The guest that the journal notes for a device that was passed on."""
+    entry = state.journal.get(sub.devno) if sub.devno and sub.mdevs else None
+    return entry.guest if entry else ""
+
+
 def _refusals(sub: Subchannel, state: HostState) -> list[dict[str, str]]:
     if sub.devno is None or sub.type != 0:
         return []
-    # whoever looks as an ordinary user asks what a root could do
-    request = Request(sub.devno, default_uuid(sub.devno), GuestDevno.like(sub.devno))
-    if sub.mdevs:
-        request = replace(request, uuid=sub.mdevs[0].uuid)
-    return [
-        {"id": one.id, "found": one.found, "next_step": one.next_step}
-        for one in check(request, replace(state, may_write=True))
-    ]
+    return [{"id": one.id, "found": one.found, "next_step": one.next_step} for one in check(_question(sub), state)]
 
 
-def _ccw(device: CcwDevice) -> dict[str, Any]:
+def _ccw(device: CcwDevice, state: HostState) -> dict[str, Any]:
     return {
         "driver": device.driver,
         "online": device.online,
         "control_unit": device.cutype,
         "type": device.devtype,
         "availability": device.availability,
+        "alias": device.alias,
+        "aliases": [str(alias) for alias in state.aliases.get(device.busid, ())],
         "block_devices": [as_dict(block) for block in device.block],
         "users": [use.detail for use in device.users],
     }

@@ -8,18 +8,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from ._busid import BusId
-from ._host import Host, HostError
+from ._host import Host, HostError, Lock
 from ._model import JournalEntry
 
 JOURNAL_FILE = "/var/lib/vfio_ccw/journal.json"
 LOCK_FILE = "/var/lib/vfio_ccw/lock"
-LOCK_TIMEOUT = 120.0
-"""Seconds to wait for another run on the same host (a list of a hundred disks takes some)."""
+LOCK_TIMEOUT = 600.0
+"""Seconds to wait for another run on the same host (a list of a thousand disks takes some)."""
 FORMAT = 1
 
 
@@ -28,19 +28,20 @@ class JournalError(Exception):
 
 
 @contextlib.contextmanager
-def only_one(host: Host) -> Iterator[None]:
+def only_one(host: Host, who: str, timeout: float = LOCK_TIMEOUT) -> Iterator[Lock]:
     """Keep other runs on this host away: each reads the journal, and writes all of it. Raises HostError.
 
-    Who may not write there may not change devices either; the refusals say that better.
+    ``who`` tells others who has it. Who may not write there may not change devices either; the refusals say it better.
     """
     with contextlib.ExitStack() as stack:
+        lock = Lock(who)
         if host.is_root():
             try:
-                stack.enter_context(host.locked(LOCK_FILE, LOCK_TIMEOUT))
+                lock = stack.enter_context(host.locked(LOCK_FILE, timeout, who))
             except HostError as exc:
                 if exc.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                     raise
-        yield
+        yield lock
 
 
 def _entry(device: str, raw: dict[str, Any]) -> JournalEntry:
@@ -52,6 +53,10 @@ def _entry(device: str, raw: dict[str, Any]) -> JournalEntry:
         devno=str(raw.get("devno", "")),
         was_online=None if raw["was_online"] is None else bool(raw["was_online"]),
         driver=str(raw.get("driver", "")),
+        override=str(raw.get("override", "")),
+        kept_driver=str(raw.get("kept_driver", "")),
+        defined=str(raw.get("defined", "")),
+        rules=tuple((str(path), str(text)) for path, text in raw.get("rules", ())),
     )
 
 
@@ -69,15 +74,16 @@ def get_entry(host: Host, device: BusId) -> JournalEntry | None:
         return None if raw is None else _entry(str(device), raw)
 
 
-def put_entry(host: Host, device: BusId, entry: JournalEntry | None) -> None:
-    """Set or (None) remove one device's entry. Raises HostError, JournalError."""
+def put_entries(host: Host, entries: Mapping[BusId, JournalEntry | None]) -> None:
+    """Set or (None) remove the entries of these devices, all at once. Raises HostError, JournalError."""
     devices = _read(host)
-    devices.pop(str(device), None)
-    if entry is not None:
-        raw = asdict(entry)
-        del raw["device"]
-        devices[str(device)] = {**raw, "subchannel": str(entry.subchannel)}
-    # a device to a line: for people, and because a list of a thousand is written a thousand times
+    for device, entry in entries.items():
+        devices.pop(str(device), None)
+        if entry is not None:
+            raw = asdict(entry)
+            del raw["device"]
+            devices[str(device)] = {**raw, "subchannel": str(entry.subchannel)}
+    # a device to a line, for people
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(devices[key])}" for key in sorted(devices))
     body = f"{{\n{lines}\n}}" if lines else "{}"
     host.save(JOURNAL_FILE, f'{{"format": {FORMAT}, "devices": {body}}}\n', mode=0o600)

@@ -24,7 +24,7 @@ DASD_DRIVERS = ("dasd-eckd", "dasd-fba")
 
 @dataclass(frozen=True)
 class Use:
-    """Why a disk is busy. ``kind``: mounted, swap, holder, opened; ``detail``: a text for people."""
+    """Why a device is busy. ``kind``: root, mounted, swap, holder, opened, grouped, serves; ``detail``: for people."""
 
     kind: str
     detail: str
@@ -94,10 +94,6 @@ class Subchannel:
     has_override: bool = True
     """Whether the kernel (5.3 and newer) has the attribute driver_override for subchannels."""
     devno: BusId | None = None
-    chpids: tuple[str, ...] = ()
-    pim: str = ""
-    pam: str = ""
-    pom: str = ""
     device: CcwDevice | None = None
     mdevs: tuple[Mdev, ...] = ()
     removing: bool = False
@@ -123,21 +119,54 @@ class JournalEntry:
     """None: not known, since the device was passed on by other means."""
     driver: str = ""
     """The CCW driver that had the device, "" when it is not known."""
+    override: str = ""
+    """What driver_override of the subchannel named."""
+    kept_driver: str = ""
+    """The driver that driverctl gave the subchannel at boot."""
+    defined: str = ""
+    """How mdevctl had this UUID defined before: auto (started at boot), manual, or not at all."""
+    rules: tuple[tuple[str, str], ...] = ()
+    """Path and text of the udev rules that were removed."""
+
+
+@dataclass(frozen=True)
+class AtBoot:
+    """Something that does to a device at boot what passing it through forbids.
+
+    ``kind``: rule (a udev rule that sets it online), parameter (a kernel parameter that does), hidden (cio_ignore).
+    ``source`` is the file, ``text`` the file's whole text for a rule, the parameter otherwise.
+    """
+
+    kind: str
+    source: str
+    text: str = ""
+    alone: bool = True
+    """Whether the file concerns this device only."""
+
+
+@dataclass(frozen=True)
+class Special:
+    """What the host's start or dump needs a device for. ``kind``: boot or dump; ``why``: for people."""
+
+    kind: str
+    why: str
 
 
 @dataclass(frozen=True)
 class HostState:
     """What is known of the host for the devices asked about.
 
-    ``by_device``: subchannel of each device number found. ``mdevs``: every mediated device by UUID. ``ignored``: device
-    numbers asked about that cio_ignore hides. ``special``: what the boot loader's settings use a device for.
+    ``by_device``: subchannel of each device number found. ``mdevs``: by UUID those that were asked for and those on the
+    subchannels found. ``ignored``: device numbers asked about that cio_ignore hides. ``special``: what the settings of
+    the boot loader use a device for.
     """
 
     by_device: dict[BusId, Subchannel] = field(default_factory=dict)
     subchannels: dict[BusId, Subchannel] = field(default_factory=dict)
+    """Subchannels that have a number as their own that was asked for as a device's and is none."""
     mdevs: dict[str, Mdev] = field(default_factory=dict)
-    ignored: tuple[BusId, ...] = ()
-    special: dict[BusId, str] = field(default_factory=dict)
+    ignored: frozenset[BusId] = frozenset()
+    special: dict[BusId, Special] = field(default_factory=dict)
     journal: dict[BusId, JournalEntry] = field(default_factory=dict)
     left_behind: dict[BusId, Subchannel] = field(default_factory=dict)
     """Device to the subchannel that the journal noted for it, where that is another one than today's."""
@@ -149,11 +178,15 @@ class HostState:
     """Why it cannot be loaded; "" when it can."""
     missing_tools: tuple[str, ...] = ()
     """Which of driverctl and mdevctl the host does not have."""
-    zdev_rules: Mapping[BusId, str] = field(default_factory=dict)
-    """udev rules of chzdev that set a device online at boot."""
+    at_boot: Mapping[BusId, tuple[AtBoot, ...]] = field(default_factory=dict)
+    """What would set a device online at boot, or hide it."""
+    aliases: Mapping[BusId, tuple[BusId, ...]] = field(default_factory=dict)
+    """A base device to the PAV aliases of it that are online."""
     has_channels: bool = True
     """Whether the system has a channel subsystem at all."""
     may_write: bool = True
+    by_subchannel: Mapping[BusId, tuple[BusId, ...]] = field(default_factory=dict)
+    """Subchannel to the devices that the journal notes for it."""
 
 
 @dataclass(frozen=True)
@@ -168,4 +201,8 @@ class Request:
     uuid_given: bool = False
     persistent: bool = False
     """Whether it is to last over a restart of the host."""
+    adopt: bool = False
+    """Whether what others set up on it is taken over."""
+    remove_rules: bool = False
+    """Whether udev rules that set it online at boot are removed."""
     force: tuple[str, ...] = ()

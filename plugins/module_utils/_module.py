@@ -18,6 +18,7 @@ from ._host import Host, HostError
 from ._journal import JournalError
 from ._kernel_support import KernelError, report
 from ._refusals import Refused
+from ._report import steps_as_actions
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -48,12 +49,12 @@ def run(module: AnsibleModule, work: Callable[[Host], dict[str, Any]]) -> None:
     except StepFailed as exc:
         module.fail_json(
             msg=str(exc),
-            actions=[step.as_action() for step in exc.done],
-            undone=[step.as_action() for step in exc.undone],
+            actions=steps_as_actions(exc.done),
+            undone=steps_as_actions(exc.undone),
             changed=bool(exc.done or exc.stuck),
         )
     except NotAsWanted as exc:
-        module.fail_json(msg=str(exc), actions=[step.as_action() for step in exc.done], changed=bool(exc.done))
+        module.fail_json(msg=str(exc), actions=steps_as_actions(exc.done), changed=bool(exc.done))
     except KernelError as exc:
         module.fail_json(msg=str(exc), **(report(exc.support) if exc.support else {}))
     except ERRORS as exc:
@@ -61,16 +62,3 @@ def run(module: AnsibleModule, work: Callable[[Host], dict[str, Any]]) -> None:
     for warning in result.pop("warnings_", []):
         module.warn(warning)
     module.exit_json(**result)
-
-
-def _write(action: dict[str, str]) -> str:
-    """The write behind a step, where it is one to the kernel."""
-    kernel = action["path"].startswith(("/sys/bus/", "/sys/devices/", "/proc/"))
-    return f": {action['value']!r} > {action['path']}" if kernel else ""
-
-
-def diff(before: str, after: str, header: str, actions: list[dict[str, str]]) -> list[dict[str, str]]:
-    """What changes and, before it, the steps: what is written where."""
-    states = {"before": before, "after": after, "before_header": header, "after_header": header}
-    lines = [f"  {one['description']}{_write(one)}\n" for one in actions]
-    return [{"prepared": "steps:\n" + "".join(lines)}, states] if lines else [states]

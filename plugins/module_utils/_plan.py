@@ -9,25 +9,43 @@ first: offline is the only step that the kernel refuses for a disk in use.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from . import _steps as steps
 from ._case import Case
 from ._model import IO_SUBCHANNEL, VFIO_CCW, HostState, JournalEntry, Request
 from ._refusals import Refusal, Refused, check
+from ._step import Step
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """The steps for one device.
+
+    ``note`` goes into the journal before any device's first step, ``forget`` after the last: the journal is written
+    once for a whole list.
+    """
+
+    request: Request
+    note: Step | None = None
+    steps: tuple[Step, ...] = ()
+    forget: Step | None = None
+
+    @property
+    def all(self) -> list[Step]:
+        return [step for step in (self.note, *self.steps, self.forget) if step is not None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``modules`` come first, then each device's steps; a device without steps is as wanted."""
+    """``modules`` come first; a device without steps is as wanted."""
 
     modules: tuple[steps.Step, ...] = ()
-    devices: tuple[tuple[Request, tuple[steps.Step, ...]], ...] = ()
-    refusals: tuple[Refusal, ...] = field(default=())
+    devices: tuple[DevicePlan, ...] = ()
 
     @property
     def steps(self) -> list[steps.Step]:
-        return list(self.modules) + [step for _request, device in self.devices for step in device]
+        return list(self.modules) + [step for device in self.devices for step in device.all]
 
     @property
     def changed(self) -> bool:
@@ -41,28 +59,56 @@ def make_plan(requests: list[Request], state: HostState, refusals: list[Refusal]
         refusals += check(request, state)
     if refusals:
         raise Refused(refusals)
-    planned = tuple((request, tuple(plan_device(Case(request, state)))) for request in requests)
-    taken = any(request.present and device for request, device in planned)
+    planned = tuple(plan_device(Case(request, state)) for request in requests)
+    taken = any(one.request.present and one.steps for one in planned)
     modules = tuple(steps.load(name) for name in state.modules_to_load) if taken else ()
     return Plan(modules, planned)
 
 
-def plan_device(case: Case) -> list[steps.Step]:
+def plan_device(case: Case) -> DevicePlan:
     return _take(case) if case.request.present else _give_back(case)
 
 
+# --- for a guest
+
+
+def _take(case: Case) -> DevicePlan:
+    device, entry = case.request.device, _journal_entry(case)
+    note = steps.record(device, entry, case.entry) if entry != case.entry else None
+    passing = [] if case.done else _pass(case)
+    return DevicePlan(case.request, note, tuple(_left_behind(case) + passing + _keep(case)))
+
+
 def _journal_entry(case: Case) -> JournalEntry:
-    """What to remember. After a reboot of the host the state that was noted first counts."""
-    sub, ccw, old = case.place, case.ccw, case.entry
-    return JournalEntry(
-        device=case.request.device,
-        subchannel=sub.busid,
-        uuid=case.request.uuid,
-        guest=case.request.guest or (old.guest if old else ""),
-        devno=str(case.request.devno),
-        was_online=_was_online(case),
-        driver=ccw.driver if ccw and ccw.driver else (old.driver if old else ""),
+    """What to remember. What was noted first counts: it is what the host was like before anything was done to it."""
+    sub, request, old = case.place, case.request, case.entry
+    own = JournalEntry(request.device, sub.busid, request.uuid, request.guest, str(request.devno), _was_online(case))
+    if case.ccw is not None and case.ccw.driver:
+        own = replace(own, driver=case.ccw.driver)
+    if old is None:
+        return replace(_with_found(own, case), rules=_rules(case))
+    return replace(
+        own,
+        guest=own.guest or old.guest,
+        driver=own.driver or old.driver,
+        override=old.override,
+        kept_driver=old.kept_driver,
+        defined=old.defined,
+        rules=old.rules + tuple(one for one in _rules(case) if one not in old.rules),
     )
+
+
+def _with_found(entry: JournalEntry, case: Case) -> JournalEntry:
+    """With what others had set up, to be restored. What is taken over from them is not theirs any more."""
+    sub, uuid = case.place, case.request.uuid
+    if case.request.adopt:
+        return entry
+    definition = "auto" if uuid in sub.kept_mdevs else ("manual" if uuid in sub.manual_mdevs else "")
+    return replace(entry, override=sub.driver_override, kept_driver=sub.kept_driver, defined=definition)
+
+
+def _rules(case: Case) -> tuple[tuple[str, str], ...]:
+    return tuple((one.source, one.text) for one in case.removable)
 
 
 def _was_online(case: Case) -> bool | None:
@@ -73,34 +119,29 @@ def _was_online(case: Case) -> bool | None:
     return None if case.passed else False
 
 
-def _take(case: Case) -> list[steps.Step]:
+def _pass(case: Case) -> list[steps.Step]:
     sub, ccw, device = case.place, case.ccw, case.request.device
-    entry, stale = _journal_entry(case), _left_behind(case)
-    if case.done:
-        # made by other means, or noted already: only what the journal says of the guest may be new
-        changed = case.entry != entry if case.entry is not None else bool(case.request.guest)
-        return stale + ([steps.record(device, entry, case.entry)] if changed else []) + _keep(case)
-    plan = stale + ([steps.record(device, entry, case.entry)] if entry != case.entry else [])
+    plan = []
     if ccw is not None and ccw.online:
         plan.append(steps.offline(device))
     if ccw is not None and ccw.driver:
         plan.append(steps.unbind_ccw(device, ccw.driver))
     if sub.driver == IO_SUBCHANNEL:
         plan.append(steps.unbind_subchannel(device, sub.busid, IO_SUBCHANNEL))
-    if sub.driver_override == IO_SUBCHANNEL:
-        plan.append(steps.override(device, sub.busid, "", IO_SUBCHANNEL))
+    if sub.driver_override not in ("", VFIO_CCW):
+        plan.append(steps.override(device, sub.busid, "", sub.driver_override))
     if sub.driver != VFIO_CCW:
         plan.append(steps.bind_subchannel(device, sub.busid, VFIO_CCW))
     elif case.mdev is not None:
         plan.append(steps.remove_mdev(device, sub.busid, case.mdev.uuid))  # it has no driver: nobody can use it
     plan.append(steps.create_mdev(device, sub.busid, case.request.uuid))
-    return plan + _keep(case)
+    return plan
 
 
 def _keep(case: Case) -> list[steps.Step]:
     """What makes it last over a restart of the host."""
     sub, device, uuid = case.place, case.request.device, case.request.uuid
-    plan: list[steps.Step] = []
+    plan = [steps.remove_rule(device, one.source, one.text) for one in case.removable]
     if not case.request.persistent:
         return plan
     if sub.driver_override != VFIO_CCW:
@@ -112,29 +153,10 @@ def _keep(case: Case) -> list[steps.Step]:
     return plan
 
 
-def _left_behind(case: Case) -> list[steps.Step]:
-    """End what was to last on the subchannel that the device had before: another device may have it now."""
-    old, device, entry = case.state.left_behind.get(case.request.device), case.request.device, case.entry
-    if old is None or entry is None:
-        return []
-    plan = [steps.undefine_mdev(device, old.busid, entry.uuid)] if entry.uuid in old.kept_mdevs else []
-    others = any(one.subchannel == old.busid for one in case.state.journal.values() if one.device != device)
-    if old.kept_driver == VFIO_CCW and not others:
-        plan.append(steps.keep_driver(device, old.busid, "", VFIO_CCW))
-    return plan
+# --- back to the host
 
 
-def _keep_no_longer(case: Case) -> list[steps.Step]:
-    sub, device, entry = case.place, case.request.device, case.entry
-    own = {case.request.uuid} | ({entry.uuid} if entry else set())
-    plan = _left_behind(case)
-    plan += [steps.undefine_mdev(device, sub.busid, uuid) for uuid in sub.kept_mdevs if uuid in own]
-    if sub.kept_driver == VFIO_CCW:
-        plan.append(steps.keep_driver(device, sub.busid, "", VFIO_CCW))
-    return plan
-
-
-def _give_back(case: Case) -> list[steps.Step]:
+def _give_back(case: Case) -> DevicePlan:
     sub, ccw, device, entry = case.place, case.ccw, case.request.device, case.entry
     plan = _keep_no_longer(case)
     if not case.done:
@@ -142,54 +164,51 @@ def _give_back(case: Case) -> list[steps.Step]:
             plan.append(steps.remove_mdev(device, sub.busid, case.mdev.uuid))
         if sub.driver == VFIO_CCW:
             plan.append(steps.unbind_subchannel(device, sub.busid, VFIO_CCW))
-        if sub.driver_override == VFIO_CCW:
-            plan.append(steps.override(device, sub.busid, "", VFIO_CCW))
-        if sub.driver != IO_SUBCHANNEL:
-            plan.append(steps.bind_subchannel(device, sub.busid, IO_SUBCHANNEL))
+    if case.ours or not case.done:
+        plan += _override_as_before(case)
+    if not case.done and sub.driver != IO_SUBCHANNEL:
+        plan.append(steps.bind_subchannel(device, sub.busid, IO_SUBCHANNEL))
     if case.driverless:
         plan.append(steps.bind_ccw(device, entry.driver if entry else ""))
-    if entry is not None:
-        if entry.was_online and not (ccw and ccw.online):
-            plan.append(steps.online(device))
-        plan.append(steps.record(device, None, entry))
+    if entry is None:
+        return DevicePlan(case.request, None, tuple(plan))
+    if entry.was_online and not (ccw and ccw.online):
+        plan.append(steps.online(device))
+    plan += [steps.restore_rule(device, path, text) for path, text in entry.rules]
+    return DevicePlan(case.request, None, tuple(plan), steps.record(device, None, entry))
+
+
+def _override_as_before(case: Case) -> list[steps.Step]:
+    before = case.entry.override if case.entry else ""
+    sub = case.place
+    if sub.driver_override == before or sub.driver_override not in ("", VFIO_CCW):
+        return []
+    return [steps.override(case.request.device, sub.busid, before, sub.driver_override)]
+
+
+def _keep_no_longer(case: Case) -> list[steps.Step]:
+    sub, device, entry = case.place, case.request.device, case.entry
+    plan = _left_behind(case)
+    if not case.ours:
+        return plan
+    own = {case.request.uuid} | ({entry.uuid} if entry else set()) | {mdev.uuid for mdev in sub.mdevs}
+    defined = entry.defined if entry else ""
+    for uuid in sub.kept_mdevs:
+        if uuid in own and defined != "auto":
+            plan.append(steps.undefine_mdev(device, sub.busid, uuid, defined == "manual"))
+    before = entry.kept_driver if entry else ""
+    if sub.kept_driver == VFIO_CCW and before != VFIO_CCW:
+        plan.append(steps.keep_driver(device, sub.busid, before, VFIO_CCW))
     return plan
 
 
-def describe(case: Case) -> dict[str, object]:
-    """What the host has of a device, for a diff."""
-    sub, ccw = case.subchannel, case.ccw
-    return {
-        "subchannel": str(sub.busid) if sub else "",
-        "driver": sub.driver if sub else "",
-        "ccw_driver": ccw.driver if ccw else "",
-        "online": bool(ccw and ccw.online),
-        "mdev": case.mdev.uuid if case.mdev else "",
-        "guest": case.entry.guest if case.entry else "",
-        "at_boot": sub.kept_driver if sub else "",
-    }
-
-
-def predict(case: Case, plan: tuple[steps.Step, ...]) -> dict[str, object]:
-    """The description after the steps."""
-    after = dict(describe(case))
-    for step in plan:
-        if step.kind in ("online", "offline"):
-            after["online"] = step.kind == "online"
-        elif step.kind == "unbind-ccw":
-            after["ccw_driver"] = ""
-        elif step.kind in ("bind-ccw", "probe-ccw"):
-            after["ccw_driver"] = step.value or "(the one that matches)"
-        elif step.kind == "unbind-subchannel":
-            after["driver"] = ""
-            after["ccw_driver"] = ""
-        elif step.kind == "bind-subchannel":
-            after["driver"] = step.value
-            if step.value == IO_SUBCHANNEL:
-                after["ccw_driver"] = (case.entry.driver if case.entry else "") or "(the one that matches)"
-        elif step.kind in ("create-mdev", "remove-mdev"):
-            after["mdev"] = step.value if step.kind == "create-mdev" else ""
-        elif step.kind == "keep-driver":
-            after["at_boot"] = step.value
-        elif step.kind == "record":
-            after["guest"] = step.entry.guest if step.entry else ""
-    return after
+def _left_behind(case: Case) -> list[steps.Step]:
+    """End what was to last on the subchannel that the device had before: another device may have it now."""
+    old, device, entry = case.state.left_behind.get(case.request.device), case.request.device, case.entry
+    if old is None or entry is None:
+        return []
+    plan = [steps.undefine_mdev(device, old.busid, entry.uuid)] if entry.uuid in old.kept_mdevs else []
+    others = [one for one in case.state.by_subchannel.get(old.busid, ()) if one != device]
+    if old.kept_driver == VFIO_CCW and not others:
+        plan.append(steps.keep_driver(device, old.busid, "", VFIO_CCW))
+    return plan

@@ -5,7 +5,7 @@
 
 The kernel lets a CCW device be taken from under a mounted file system: unbinding never fails (drivers/base/bus.c).
 So all places where Linux shows a user of a block device are read: mountinfo of every mount namespace, swaps, holders
-(device mapper, md), btrfs members, loop devices, open files of processes.
+(device mapper, md) layer by layer, btrfs members, loop devices, open files of processes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from ._model import BlockDevice, Use
 
 # udev opens every new disk for a moment to look at it; the kernel itself refuses to go offline meanwhile.
 PASSING_READERS = ("systemd-udevd", "udevd", "(udev-worker)")
+
+ROOT = "root"
+"""The kind of use of the disk that the host itself runs from."""
 
 CLASSES = (("net", "network interface"), ("tty", "terminal"))
 NODE_CLASSES = ("tape390", "vmur")
@@ -73,24 +76,32 @@ def observe_uses(host: Host) -> Uses:
     return uses
 
 
-def users_of(host: Host, uses: Uses, disks: Iterable[BlockDevice], device_path: str) -> tuple[Use, ...]:
-    """Users of a CCW device (its directory in /sys) and of its disks with their partitions, holders included."""
-    found = _users_beside_disks(host, uses, device_path)
+def users_of(
+    host: Host, uses: Uses, disks: Iterable[BlockDevice], device_path: str, names: Iterable[str]
+) -> tuple[Use, ...]:
+    """Users of a CCW device (its directory in /sys, and what that holds) and of its disks with their partitions.
+
+    Volumes are followed through every layer that is built on a disk.
+    """
+    found = _users_beside_disks(host, uses, device_path, names)
     for disk in disks:
         for device in disk.with_partitions():
-            own = uses.of(device) + _holders(host, disk, device)
+            directory = f"/sys/block/{disk.name}" if device is disk else f"/sys/block/{disk.name}/{device.name}"
+            own = uses.of(device) + _holders(host, uses, directory, device.name, set())
             found.extend(use for use in own if use not in found)
     return tuple(found)
 
 
-def _users_beside_disks(host: Host, uses: Uses, device_path: str) -> list[Use]:
+def _users_beside_disks(host: Host, uses: Uses, device_path: str, names: Iterable[str]) -> list[Use]:
     """A ccwgroup that the device is part of, its network interfaces and terminals, and who has its tape nodes open."""
-    group = host.link_name(f"{device_path}/group_device")
-    found = [Use("grouped", f"ccwgroup {group}")] if group else []
+    found: list[Use] = []
+    if "group_device" in names:
+        found.append(Use("grouped", f"ccwgroup {host.link_name(f'{device_path}/group_device')}"))
     for kind, called in CLASSES:
-        found += [Use("serves", f"{called} {name}") for name in host.names(f"{device_path}/{kind}")]
+        if kind in names:
+            found += [Use("serves", f"{called} {name}") for name in host.names(f"{device_path}/{kind}")]
     for kind in NODE_CLASSES:
-        for name in host.names(f"{device_path}/{kind}"):
+        for name in host.names(f"{device_path}/{kind}") if kind in names else []:
             found += uses.by_path.get(f"/dev/{name}", [])
     return found
 
@@ -115,7 +126,8 @@ def _mounts(host: Host, pids: list[str], uses: Uses) -> None:
                 path = _source_path(host, source)
                 # one line for a mount that several namespaces share
                 if not any(use.detail.startswith(f"mounted at {point}") for use in uses.by_path.get(path, [])):
-                    uses.add(path, "" if number.startswith("0:") else number, Use("mounted", where))
+                    kind = ROOT if point == "/" and pid == "self" else "mounted"
+                    uses.add(path, "" if number.startswith("0:") else number, Use(kind, where))
 
 
 def _swaps(host: Host, uses: Uses) -> None:
@@ -152,14 +164,26 @@ def _open_files(host: Host, pids: list[str], uses: Uses) -> None:
             uses.add(target, number, Use("opened", f"opened by process {pid} ({command or 'unknown'})"))
 
 
-def _holders(host: Host, disk: BlockDevice, device: BlockDevice) -> list[Use]:
-    directory = f"/sys/block/{disk.name}" if device is disk else f"/sys/block/{disk.name}/{device.name}"
-    return [Use("holder", _holder_text(host, name, device.name)) for name in host.names(f"{directory}/holders")]
+def _holders(host: Host, uses: Uses, directory: str, below: str, seen: set[str]) -> list[Use]:
+    """The volumes on a disk, partition or volume (its directory in /sys), each with what uses it in turn."""
+    found: list[Use] = []
+    for name in host.names(f"{directory}/holders"):
+        if name in seen:
+            continue
+        seen.add(name)
+        number = host.get(f"/sys/block/{name}/dev")
+        own = uses.of(BlockDevice(name, number))
+        title = host.get(f"/sys/block/{name}/dm/name")
+        if title:
+            own += [use for use in uses.by_path.get(f"/dev/mapper/{title}", []) if use not in own]
+        above = _holders(host, uses, f"/sys/block/{name}", name, seen)
+        details = [_holder_text(host, name, title, below)] + [use.detail for use in own + above]
+        found.append(Use(ROOT if any(use.kind == ROOT for use in own + above) else "holder", ", ".join(details)))
+    return found
 
 
-def _holder_text(host: Host, holder: str, below: str) -> str:
+def _holder_text(host: Host, holder: str, name: str, below: str) -> str:
     """A holder by the name that an administrator knows."""
-    name = host.get(f"/sys/block/{holder}/dm/name")
     kind = host.get(f"/sys/block/{holder}/dm/uuid").split("-", 1)[0]
     if holder.startswith("md"):
         return f"RAID array {holder} has {below} as a member"

@@ -21,7 +21,7 @@ extends_documentation_fragment:
   - zkvm.vfio_ccw._attributes.info_module
 options:
   devices:
-    description: Device numbers to list. Without any, all subchannels are listed.
+    description: Device numbers, or ranges of them, to list. Without any, all subchannels are listed.
     type: list
     elements: str
     default: []
@@ -31,7 +31,11 @@ seealso:
 
 EXAMPLES = r"""
 ---
-- name: Look at the channel subsystem
+- name: Look at a range of devices only
+  zkvm.vfio_ccw.css_info:
+    devices: [0.0.8000-0.0.80ff]
+
+- name: Look at the whole channel subsystem
   zkvm.vfio_ccw.css_info:
   register: css
 
@@ -58,6 +62,10 @@ subchannels:
       description: Driver that it is bound to, empty for none.
       type: str
       sample: io_subchannel
+    driver_override:
+      description: The one driver that may bind it, empty for any.
+      type: str
+      sample: ""
     device:
       description: Device number behind it, empty when there is none.
       type: str
@@ -79,6 +87,14 @@ subchannels:
       description: Path operational mask.
       type: str
       sample: ff
+    guest:
+      description: The guest that it was passed to; empty when it was not, or the journal does not name one.
+      type: str
+      sample: linux01
+    at_boot:
+      description: The driver that C(driverctl) gives it at boot, and the mediated devices that C(mdevctl) starts.
+      type: dict
+      sample: {driver: vfio_ccw, mdevs: [6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920]}
     ccw:
       description: The CCW device; empty when the host has none there.
       type: dict
@@ -88,6 +104,8 @@ subchannels:
         control_unit: 3990/e9
         type: 3390/0c
         availability: good
+        alias: false
+        aliases: []
         block_devices: []
         users: [mounted at /srv/data]
     mdevs:
@@ -102,6 +120,10 @@ subchannels:
       description: Why it would not.
       type: list
       elements: dict
+      sample:
+        - id: mounted
+          found: "the disk is in use on the host: mounted at /srv/data"
+          next_step: Unmount it, and remove it from /etc/fstab
 passed_through:
   description:
     - Devices that were passed through, as the host's journal and its mediated devices say.
@@ -118,11 +140,18 @@ passed_through:
       devno: fe.0.1234
       guest_device: 0.0.1234
       in_use: true
+channel_paths:
+  description: The channel paths of the host.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{chpid: "41", status: online}]
 ignored:
   description: Ranges of device numbers that the kernel ignores.
   returned: success
   type: list
   elements: str
+  sample: [0.0.9000, 0.0.a000-0.0.afff]
 """
 
 from ansible.module_utils.basic import AnsibleModule

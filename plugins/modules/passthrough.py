@@ -13,9 +13,12 @@ description:
   - Takes a DASD (or another device on an I/O subchannel) from the host and makes a mediated device of it that a
     guest can use. The device is set offline and unbound, its subchannel is bound to C(vfio_ccw), and the mediated
     device is created.
-  - With O(devices[].state=absent) all of that is taken back. The device is online again afterwards if it was before.
+  - With O(devices[].state=absent) all of that is taken back. What the host had before is restored from a journal. The
+    device is online again afterwards if it was before.
   - The whole list is checked before anything is written, and every reason to refuse a device is reported at once.
-  - Each write is read back. When one fails, what was done to that device is undone.
+  - Each write is read back. When one fails, what was done to that device is undone, and (O(on_error)) what was done to
+    the others.
+  - A run that is killed at any moment leaves a journal from which the next run goes on, in either direction.
   - Devices are named by their device number, since subchannel numbers change when a host is started again.
 author:
   - The zkvm.vfio_ccw maintainers (@zkvm)
@@ -30,9 +33,16 @@ options:
     required: true
     suboptions:
       device:
-        description: Device number as the host's C(lscss) prints it, for example V(0.0.7e52).
+        description:
+          - Device number as the host's C(lscss) prints it, for example V(0.0.7e52).
+          - Or a range, V(0.0.8000-0.0.80ff), that stands for every device in it that the host has.
         type: str
-        required: true
+      select:
+        description:
+          - A JMESPath expression over the host's devices, as M(zkvm.vfio_ccw.css_info) lists its C(subchannels),
+            instead of O(devices[].device). It results in a list of device numbers, or of those entries.
+          - It is evaluated on the controller, which needs the Python package C(jmespath).
+        type: str
       state:
         description: V(present) for a guest, V(absent) for the host.
         type: str
@@ -41,7 +51,9 @@ options:
       uuid:
         description:
           - UUID of the mediated device.
-          - When it is not given (or empty), one that follows from the device number is used, the same at every run.
+          - When it is not given (or empty), the one that the device was passed through with is used, else one that
+            follows from the host and the device number (version 5), the same at every run.
+          - Not for a range or a selection.
         type: str
       guest:
         description:
@@ -51,22 +63,70 @@ options:
       devno:
         description:
           - Where the guest is to see the device, as QEMU's property C(devno), for example V(fe.0.1234).
+          - For a range it is the place of the range's first number; the others are counted from there, so that each
+            keeps its place when others come and go. For a selection the devices are counted in their order; those
+            that the guest has already keep their place.
           - When it is not given (or empty), the guest sees the same device number as the host.
         type: str
-      force:
-        description: Refusals (by their id) that are not to hold for this device.
-        type: list
-        elements: str
-        choices: [unavailable, boot-device, online-at-boot, online-no-disk]
-        default: []
       persistent:
         description:
           - Whether the device goes to the guest again when the host is restarted. Needs C(driverctl) and C(mdevctl)
-            on the host,
-            which do it at boot, also for a device that is passed through already.
+            on the host, which do it at boot, also for a device that is passed through already.
           - V(false) leaves what is configured as it is. Giving a device back always ends it.
         type: bool
         default: false
+      remove_rules:
+        description:
+          - Remove udev rules below C(/etc) that set this device alone online at boot, as C(chzdev) writes them. Giving
+            the device back restores them.
+          - Without it they are refused for a device that is to be O(devices[].persistent). Kernel parameters that do
+            the same are never changed.
+        type: bool
+        default: false
+      adopt:
+        description:
+          - Take over what others set up on the subchannel, by hand, C(driverctl), C(mdevctl) or libvirt. The mediated
+            device that is there keeps its UUID if none is given.
+          - Without it such a device is refused.
+        type: bool
+        default: false
+      force:
+        description:
+          - Refusals (by their id) that are not to hold for this device.
+          - There is no way to overrule those of a disk in use.
+        type: list
+        elements: str
+        choices:
+          - base-with-aliases
+          - boot-device
+          - dump-device
+          - hidden-at-boot
+          - online-at-boot
+          - online-no-disk
+          - reserved
+          - unavailable
+        default: []
+  on_error:
+    description:
+      - What becomes of the devices that were finished before one failed.
+      - With V(undo) they are as before the call. A disk that was given back and is in use on the host by then stays
+        there, and the message says so.
+      - With V(keep) they stay finished.
+    type: str
+    choices: [undo, keep]
+    default: undo
+  lock_timeout:
+    description: Seconds to wait for another run on the same host. The message says whose it is.
+    type: int
+    default: 600
+  details:
+    description:
+      - How much is returned. V(full) lists each step under RV(actions) and each device under RV(devices), V(devices)
+        the devices only. V(summary) none of these, and one action for all steps of a kind.
+      - V(auto) is V(full) up to 100 devices and V(summary) for more.
+    type: str
+    choices: [auto, full, devices, summary]
+    default: auto
   stopped_guests:
     description:
       - Guests that an earlier task of the play stops.
@@ -77,9 +137,11 @@ options:
 notes:
   - The state before is kept in C(/var/lib/vfio_ccw/journal.json) on the host.
   - Without O(devices[].persistent) a restart of the host ends it all. Run the task again after one.
+  - "What is refused, and why: C(docs/refusals.md) in the collection's repository."
 seealso:
   - module: zkvm.vfio_ccw.kernel_support
   - module: zkvm.vfio_ccw.qemu_guest
+  - module: zkvm.vfio_ccw.css_info
 """
 
 EXAMPLES = r"""
@@ -97,11 +159,69 @@ EXAMPLES = r"""
     devices:
       - device: 0.0.7e52
         state: absent
+
+- name: Take all disks of a range, over restarts of the host, at fe.0.1000 and on
+  zkvm.vfio_ccw.passthrough:
+    devices:
+      - device: 0.0.8000-0.0.80ff
+        guest: linux01
+        devno: fe.0.1000
+        persistent: true
+
+- name: Give that range back, and leave what is done where one device fails
+  zkvm.vfio_ccw.passthrough:
+    devices:
+      - device: 0.0.8000-0.0.80ff
+        state: absent
+    on_error: keep
+
+- name: Take every 3390 that nothing speaks against
+  zkvm.vfio_ccw.passthrough:
+    devices:
+      - select: "[?passable && starts_with(ccw.type, '3390')]"
+        guest: linux02
+
+- name: Give back what guest linux02 has
+  zkvm.vfio_ccw.passthrough:
+    devices:
+      - select: "[?guest == 'linux02'].device"
+        state: absent
 """
 
 RETURN = r"""
+summary:
+  description: What was asked for and what came of it.
+  returned: success
+  type: dict
+  contains:
+    devices:
+      description: How many devices were asked for, ranges and selections counted out.
+      type: int
+    to_guests:
+      description: Devices that were changed (in check mode would be) for guests, many as ranges.
+      type: list
+      elements: str
+    to_host:
+      description: Devices that were changed (in check mode would be) for the host.
+      type: list
+      elements: str
+    unchanged:
+      description: How many were as wanted.
+      type: int
+    steps:
+      description: How many steps of each kind.
+      type: dict
+  sample:
+    devices: 257
+    to_guests: [0.0.7e52, 0.0.8000-0.0.80ff]
+    to_host: []
+    unchanged: 0
+    steps: {record: 257, offline: 1, unbind-ccw: 257, unbind-subchannel: 257, bind-subchannel: 257, create-mdev: 257}
 actions:
-  description: What was done, or would be done in check mode, in order.
+  description:
+    - What was done, or would be done in check mode. A device's steps are in order.
+    - For long lists (see O(details)) one for all steps of a kind, with their C(count); C(device) names all of them, the
+      rest is of the first.
   returned: always
   type: list
   elements: dict
@@ -121,6 +241,10 @@ actions:
     value:
       description: What is written to it.
       type: str
+    count:
+      description: How many steps it stands for.
+      returned: for long lists
+      type: int
   sample:
     - device: 0.0.7e52
       step: bind-subchannel
@@ -132,6 +256,12 @@ undone:
   returned: when a step failed
   type: list
   elements: dict
+  sample:
+    - device: 0.0.7e52
+      step: offline
+      description: set device 0.0.7e52 offline
+      path: /sys/bus/ccw/devices/0.0.7e52/online
+      value: "0"
 refusals:
   description: Why devices were refused.
   returned: when any was refused; nothing was changed then
@@ -150,8 +280,13 @@ refusals:
     next_step:
       description: What to do.
       type: str
+  sample:
+    - id: mounted
+      device: 0.0.7e53
+      found: "the disk is in use on the host: mounted at /srv/data"
+      next_step: Unmount it, and remove it from /etc/fstab
 devices:
-  description: The devices with everything that was left to defaults filled in.
+  description: The devices with everything that was left to defaults filled in. Empty for long lists (see O(details)).
   returned: success
   type: list
   elements: dict
@@ -169,44 +304,67 @@ devices:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import Options, converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import diff, run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._report import report
 
 DEVICE_SPEC = {
-    "device": {"type": "str", "required": True},
+    "device": {"type": "str"},
+    "select": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "uuid": {"type": "str"},
     "guest": {"type": "str"},
     "devno": {"type": "str"},
+    "persistent": {"type": "bool", "default": False},
+    "adopt": {"type": "bool", "default": False},
+    "remove_rules": {"type": "bool", "default": False},
     "force": {
         "type": "list",
         "elements": "str",
-        "choices": ["unavailable", "boot-device", "online-at-boot", "online-no-disk"],
+        "choices": [
+            "base-with-aliases",
+            "boot-device",
+            "dump-device",
+            "hidden-at-boot",
+            "online-at-boot",
+            "online-no-disk",
+            "reserved",
+            "unavailable",
+        ],
         "default": [],
     },
-    "persistent": {"type": "bool", "default": False},
 }
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "devices": {"type": "list", "elements": "dict", "required": True, "options": DEVICE_SPEC},
+            "devices": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": DEVICE_SPEC,
+                "mutually_exclusive": [("device", "select")],
+                "required_one_of": [("device", "select")],
+            },
+            "on_error": {"type": "str", "choices": ["undo", "keep"], "default": "undo"},
+            "lock_timeout": {"type": "int", "default": 600},
+            "details": {"type": "str", "choices": ["auto", "full", "devices", "summary"], "default": "auto"},
             "stopped_guests": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
+    params = module.params
+    options = Options(
+        check_mode=module.check_mode,
+        stopped_guests=tuple(params["stopped_guests"]),
+        keep=params["on_error"] == "keep",
+        lock_timeout=params["lock_timeout"],
+    )
 
     def work(host: Host) -> dict[str, Any]:
-        params = module.params
-        outcome = converge(host, params["devices"], module.check_mode, params["stopped_guests"])
-        return {
-            "changed": outcome.changed,
-            "actions": outcome.actions,
-            "devices": outcome.devices,
-            "diff": diff(outcome.before, outcome.after, "channel devices", outcome.actions),
-        }
+        return report(converge(host, params["devices"], options), params["details"], module._diff)
 
     run(module, work)
 

@@ -4,18 +4,22 @@
 """A directory tree that answers writes as Linux 6.1 does, after the trace of a real one (tests/fidelity/data).
 
 Only what the collection uses is there: css and ccw buses, vfio_ccw, mediated devices, /proc files. Faults can be
-injected
-into any write.
+injected into any write.
 """
 
 from __future__ import annotations
 
 import errno
+import heapq
+import itertools
 import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import Options, Outcome
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge as _converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError
 
 UUID_TEXT = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
@@ -31,6 +35,7 @@ class FakeHost(Host):
         self.writes: list[tuple[str, str]] = []
         self.saves: list[str] = []
         self.bounded: list[str] = []
+        self.reads = 0
         self.permitted = True
         self.denied: tuple[str, ...] = ()
         """What paths begin with that this user may not read."""
@@ -58,8 +63,11 @@ class FakeHost(Host):
         super().save(path, text, mode)
 
     def read(self, path: str) -> str:
+        self.reads += 1
         if path.startswith(self.denied):
             raise HostError("read", path, errno.EACCES)
+        if path.startswith("/sys/bus/ccw/devices/") and path.endswith("/uevent"):
+            return self.kernel.uevent(path.split("/")[-2])
         return super().read(path)
 
     def try_open(self, path: str) -> int:
@@ -96,6 +104,8 @@ class FakeKernel:
         self.mdev_driver = "vfio_ccw_mdev"
         self.qdio: set[str] = set()
         self._devices: dict[str, dict[str, str]] = {}
+        self._numbers = itertools.count()
+        self._freed: list[int] = []
         for directory in (
             "sys/bus/css/devices",
             "sys/bus/css/drivers/io_subchannel",
@@ -193,6 +203,16 @@ class FakeKernel:
         for node in (disk, f"{disk}1"):
             self.put(f"dev/{node}", "")
 
+    def uevent(self, name: str) -> str:
+        """Of a CCW device."""
+        path = self.root / f"sys/bus/ccw/devices/{name}"
+        lines = [f"DRIVER={os.path.basename(os.readlink(path / 'driver'))}"] if (path / "driver").is_symlink() else []
+        for of in ("CU", "DEV"):
+            attribute = path / f"{of.lower()}type"
+            kind, _slash, model = (attribute.read_text().strip() if attribute.exists() else "n/a").partition("/")
+            lines += [f"{of}_TYPE={kind.upper() if kind != 'n' else '0000'}", f"{of}_MODEL={model.upper()}"]
+        return "\n".join(lines) + "\n"
+
     def make_old(self) -> None:
         """A kernel before 5.10: a subchannel does not say whose it is."""
         for path in (self.root / "sys/devices/css0").glob("*/dev_busid"):
@@ -242,6 +262,7 @@ class FakeKernel:
             or os.path.basename(os.readlink(path / "driver")) != driver
         ):
             return errno.ENODEV
+        (self.root / f"sys/bus/{bus}/drivers/{driver}/{name}").unlink()
         if bus == "ccw":
             self._drop_block(path)
         elif driver == "io_subchannel":
@@ -273,18 +294,22 @@ class FakeKernel:
     def _bind_css(self, sch: str, driver: str) -> None:
         path = f"sys/devices/css0/{sch}"
         self.link(f"{path}/driver", f"sys/bus/css/drivers/{driver}")
+        self.link(f"sys/bus/css/drivers/{driver}/{sch}", path)
         if driver == "io_subchannel":
             self._recognise(sch)
         else:
             types = f"{path}/mdev_supported_types/vfio_ccw-io"
             self.put(f"{types}/create", "")
             self.put(f"{types}/available_instances", "1\n")
+            (self.root / types / "devices").mkdir()
 
     def _bind_ccw(self, name: str, driver: str) -> None:
         self.add_driver("ccw", driver)
         path = self._device_path("ccw", name)
         assert path is not None
-        self.link(f"{path.relative_to(os.path.realpath(self.root))}/driver", f"sys/bus/ccw/drivers/{driver}")
+        relative = path.relative_to(os.path.realpath(self.root))
+        self.link(f"{relative}/driver", f"sys/bus/ccw/drivers/{driver}")
+        self.link(f"sys/bus/ccw/drivers/{driver}/{name}", str(relative))
 
     def _online(self, name: str, value: str) -> int:
         path = self._device_path("ccw", name)
@@ -312,6 +337,9 @@ class FakeKernel:
         device = self._devices.get(path.name)
         if device and (path / device["devno"]).is_dir():
             self._drop_block(path / device["devno"])
+            link = path / device["devno"] / "driver"
+            if link.is_symlink():
+                (self.root / "sys/bus/ccw/drivers" / os.path.basename(os.readlink(link)) / device["devno"]).unlink()
             (self.root / "sys/bus/ccw/devices" / device["devno"]).unlink()
             self._rmtree(path / device["devno"])
 
@@ -329,19 +357,29 @@ class FakeKernel:
         self.put(f"{path}/{uuid}/remove", "")
         if self.mdev_driver:
             self.link(f"{path}/{uuid}/driver", f"sys/bus/mdev/drivers/{self.mdev_driver}")
-            taken = {entry.name for entry in (self.root / "sys/kernel/iommu_groups").glob("*")}
-            group = next(str(number) for number in range(len(taken) + 1) if str(number) not in taken)
+            self.link(f"sys/bus/mdev/drivers/{self.mdev_driver}/{uuid}", f"{path}/{uuid}")
+            group = self._free_group()
             (self.root / f"sys/kernel/iommu_groups/{group}/devices").mkdir(parents=True)
             self.link(f"{path}/{uuid}/iommu_group", f"sys/kernel/iommu_groups/{group}")
             self.put(f"dev/vfio/{group}", "")
         self.link(f"sys/bus/mdev/devices/{uuid}", f"{path}/{uuid}")
+        self.link(f"{path}/mdev_supported_types/vfio_ccw-io/devices/{uuid}", f"{path}/{uuid}")
         return 0
+
+    def _free_group(self) -> str:
+        """The lowest number that is free."""
+        number = next(self._numbers) if not self._freed else heapq.heappop(self._freed)
+        return str(number)
 
     def _remove(self, uuid: str) -> int:
         link = self.root / "sys/bus/mdev/devices" / uuid
         path = Path(os.path.realpath(link))
         link.unlink()
+        (path.parent / "mdev_supported_types/vfio_ccw-io/devices" / uuid).unlink()
+        if (path / "driver").is_symlink():
+            (Path(os.path.realpath(path / "driver")) / uuid).unlink()
         if (path / "iommu_group").is_symlink():
+            heapq.heappush(self._freed, int(os.path.basename(os.readlink(path / "iommu_group"))))
             self._rmtree(Path(os.path.realpath(path / "iommu_group")))
         self._rmtree(path)
         (path.parent / "mdev_supported_types/vfio_ccw-io/available_instances").write_text("1\n")
@@ -444,3 +482,8 @@ def seed(root: Path) -> FakeKernel:
     for module in ("vfio", "mdev", "vfio_iommu_type1", "vfio_ccw"):
         kernel._modprobe(module)
     return kernel
+
+
+def converge(host: Host, items: list[dict[str, Any]], **options: Any) -> Outcome:
+    """What the module passthrough does, with its defaults."""
+    return _converge(host, items, Options(**options))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccw import CcwError, CcwRequest, converge_ccw
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
+from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 
 def request(device, online, **more):
@@ -38,7 +38,7 @@ def unbound(kernel):
 
 
 def passed(kernel):
-    converge(kernel.host(), [{"device": "0.0.7e54"}], check_mode=False)
+    converge(kernel.host(), [{"device": "0.0.7e54"}])
 
 
 @pytest.mark.parametrize(

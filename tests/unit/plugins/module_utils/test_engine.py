@@ -12,11 +12,11 @@ import os
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed, run_step
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError, StillBlocked
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._journal import LOCK_FILE
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._steps import unbind_ccw, unbind_subchannel
+from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 WANTED = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "devno": "fe.0.1234"}
@@ -57,7 +57,7 @@ def journal(kernel):
 
 def test_taking_a_device_is_the_wiki_page_with_offline_first(kernel):
     host = kernel.host()
-    outcome = converge(host, [WANTED], check_mode=False)
+    outcome = converge(host, [WANTED])
     assert host.writes == WIKI_WRITES
     assert outcome.changed
     assert [action["step"] for action in outcome.actions] == [
@@ -84,30 +84,31 @@ def test_taking_a_device_is_the_wiki_page_with_offline_first(kernel):
 
 
 def test_a_second_run_writes_nothing(kernel):
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     host = kernel.host()
-    outcome = converge(host, [WANTED], check_mode=False)
+    outcome = converge(host, [WANTED])
     assert (outcome.changed, outcome.actions, host.writes, host.saves) == (False, [], [], [])
-    assert outcome.before == outcome.after
+    before, after = outcome.texts()
+    assert before == after
 
 
 def test_the_way_back_brings_the_disk_online_as_it_was(kernel):
     before = snapshot(kernel)
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     host = kernel.host()
-    assert converge(host, [BACK], check_mode=False).changed
+    assert converge(host, [BACK]).changed
     assert host.writes == BACK_WRITES
     assert snapshot(kernel) == before
     assert journal(kernel) == {}
     host = kernel.host()
-    assert not converge(host, [BACK], check_mode=False).changed
+    assert not converge(host, [BACK]).changed
     assert host.writes == [] and host.saves == []
 
 
 def test_a_disk_that_was_offline_comes_back_offline(kernel):
     idle = {"device": "0.0.7e54"}
-    converge(kernel.host(), [idle], check_mode=False)
-    converge(kernel.host(), [{**idle, "state": "absent"}], check_mode=False)
+    converge(kernel.host(), [idle])
+    converge(kernel.host(), [{**idle, "state": "absent"}])
     assert kernel.get("/sys/bus/ccw/devices/0.0.7e54/online") == "0\n"
 
 
@@ -118,9 +119,9 @@ def test_check_mode_says_the_same_and_changes_nothing(kernel, items):
     planned = converge(host, items, check_mode=True)
     assert (host.writes, host.saves, kernel.commands) == ([], [], [])
     assert snapshot(kernel) == before
-    real = converge(kernel.host(), items, check_mode=False)
+    real = converge(kernel.host(), items)
     assert planned.actions == real.actions
-    assert (planned.before, planned.after) == (real.before, real.after)
+    assert planned.texts() == real.texts()
     assert planned.devices == real.devices
 
 
@@ -132,7 +133,7 @@ def test_check_mode_on_a_host_without_the_modules_shows_them_too(kernel):
     loads = [action["value"] for action in planned.actions if action["step"] == "load-module"]
     assert loads == ["vfio", "mdev", "vfio_iommu_type1", "vfio_ccw"]
     assert (host.writes, kernel.commands) == ([], [])
-    converge(host, [WANTED], check_mode=False)
+    converge(host, [WANTED])
     assert kernel.commands == [["modprobe", name] for name in loads]
 
 
@@ -146,7 +147,7 @@ def test_taking_that_fails_at_any_step_leaves_the_host_as_it_was(kernel, at, fau
     host = kernel.host()
     kernel.faults = {at: fault}
     with pytest.raises(StepFailed) as failure:
-        converge(host, [WANTED], check_mode=False)
+        converge(host, [WANTED])
     assert "0.0.7e52" in str(failure.value)
     assert WIKI_WRITES[at - 1][0] in str(failure.value)
     assert failure.value.stuck == []
@@ -157,11 +158,11 @@ def test_taking_that_fails_at_any_step_leaves_the_host_as_it_was(kernel, at, fau
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("at", [1, 2])
 def test_giving_back_that_fails_at_any_step_leaves_the_device_with_the_guest(kernel, at, fault):
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     before, noted = snapshot(kernel), journal(kernel)
     kernel.faults = {at: fault}
     with pytest.raises(StepFailed) as failure:
-        converge(kernel.host(), [BACK], check_mode=False)
+        converge(kernel.host(), [BACK])
     assert BACK_WRITES[at - 1][0] in str(failure.value)
     assert failure.value.stuck == []
     assert snapshot(kernel) == before
@@ -171,15 +172,15 @@ def test_giving_back_that_fails_at_any_step_leaves_the_device_with_the_guest(ker
 @pytest.mark.parametrize("at", range(1, len(WIKI_WRITES) + 1))
 def test_an_error_whose_effect_is_there_is_none(kernel, at):
     kernel.faults = {at: (errno.EIO, "after")}
-    assert converge(kernel.host(), [WANTED], check_mode=False).changed
+    assert converge(kernel.host(), [WANTED]).changed
     kernel.faults = {at: (errno.EIO, "after")}
-    converge(kernel.host(), [BACK], check_mode=False)
+    converge(kernel.host(), [BACK])
     assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
 
 
 def test_a_disk_that_udev_sets_online_first_is_given_back(kernel):
     """A rule of chzdev does so the moment the device is recognised."""
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     recognise = kernel._recognise
 
     def recognise_and_online(sch):
@@ -188,14 +189,14 @@ def test_a_disk_that_udev_sets_online_first_is_given_back(kernel):
 
     kernel._recognise = recognise_and_online
     host = kernel.host()
-    converge(host, [BACK], check_mode=False)
+    converge(host, [BACK])
     assert host.writes == BACK_WRITES[:-1]
     assert journal(kernel) == {}
 
 
 @pytest.mark.parametrize("udev", [True, False])
 def test_a_disk_that_is_just_being_set_online_is_tried_again(kernel, udev):
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     online = kernel._online
     answers = [errno.EAGAIN, errno.EINVAL if udev else 0]
 
@@ -204,7 +205,7 @@ def test_a_disk_that_is_just_being_set_online_is_tried_again(kernel, udev):
         return answer if answer == errno.EAGAIN else online(name, value) or answer
 
     kernel._online = busy
-    converge(kernel.host(), [BACK], check_mode=False)
+    converge(kernel.host(), [BACK])
     assert (answers, kernel.get("/sys/bus/ccw/devices/0.0.7e52/online")) == ([], "1\n")
 
 
@@ -213,7 +214,7 @@ def test_even_an_error_that_nobody_thought_of_leaves_nothing_half_done(kernel):
     create = kernel._create
     kernel._create = lambda sch, value: create(sch, value) or 1 / 0
     with pytest.raises(StepFailed, match="division by zero"):
-        converge(kernel.host(), [WANTED], check_mode=False)
+        converge(kernel.host(), [WANTED])
     assert snapshot(kernel) == before
 
 
@@ -221,19 +222,19 @@ def test_an_undo_that_fails_ends_there_and_the_journal_stays(kernel):
     kernel.faults = {5: (errno.EIO, "before"), 6: (errno.EIO, "before"), 7: (errno.EIO, "before")}
     host = kernel.host()
     with pytest.raises(StepFailed) as failure:
-        converge(host, [WANTED], check_mode=False)
+        converge(host, [WANTED])
     assert "Could not be undone: bind subchannel 0.0.16ca to vfio_ccw" in str(failure.value)
     assert len(host.writes) == 6
     assert journal(kernel)["0.0.7e52"]["was_online"] is True
     kernel.faults = {}
-    converge(kernel.host(), [BACK], check_mode=False)
+    converge(kernel.host(), [BACK])
     assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
 
 
 @pytest.mark.parametrize("at", [3, 5])
 def test_giving_back_is_not_undone_once_the_host_has_the_device(kernel, at):
     """LVM or fstab may have taken the disk the moment it appeared."""
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     noted = journal(kernel)
     host = kernel.host()
     if at == 3:
@@ -241,7 +242,7 @@ def test_giving_back_is_not_undone_once_the_host_has_the_device(kernel, at):
     else:
         kernel.refuses_online.add("0.0.7e52")
     with pytest.raises(StepFailed, match="The host has the device again.*Still to be done:.*set device") as failure:
-        converge(host, [BACK], check_mode=False)
+        converge(host, [BACK])
     assert host.writes == BACK_WRITES[: at + (at == 3)]
     assert os.readlink(kernel.root / "sys/bus/css/devices/0.0.16ca/driver").endswith("io_subchannel")
     assert journal(kernel) == noted
@@ -264,42 +265,86 @@ def test_a_disk_that_comes_online_again_is_not_unbound(kernel, step):
     assert host.writes == []
 
 
-def test_a_device_that_fails_does_not_take_back_one_that_was_done(kernel):
+TWO = [WANTED, {"device": "0.0.7e54"}]
+
+
+def test_a_device_that_fails_takes_back_those_that_were_done(kernel):
+    before = snapshot(kernel)
     kernel.qdio.add("0.0.16cc")
     with pytest.raises(StepFailed) as failure:
-        converge(kernel.host(), [WANTED, {"device": "0.0.7e54"}], check_mode=False)
+        converge(kernel.host(), TWO)
+    assert "everything done to 0.0.7e52" in str(failure.value)
+    assert (failure.value.stuck, failure.value.done) == ([], [])
+    assert snapshot(kernel) == before
+    assert journal(kernel) == {}
+
+
+def test_a_device_that_fails_leaves_those_that_were_done_when_asked_to(kernel):
+    kernel.qdio.add("0.0.16cc")
+    with pytest.raises(StepFailed) as failure:
+        converge(kernel.host(), TWO, keep=True)
     assert "Completed before and kept: 0.0.7e52" in str(failure.value)
     assert (kernel.root / "sys/bus/mdev/devices" / UUID).exists()
     assert kernel.get("/sys/bus/ccw/devices/0.0.7e54/online") == "0\n"
     assert list(journal(kernel)) == ["0.0.7e52"]
 
 
+def test_a_device_that_was_given_back_is_taken_again_when_another_fails(kernel):
+    """It is offline that the kernel refuses for a disk in use, so nothing is lost where somebody was faster."""
+    converge(kernel.host(), [WANTED])
+    before, noted = snapshot(kernel), journal(kernel)
+    kernel.qdio.add("0.0.16cc")
+    with pytest.raises(StepFailed):
+        converge(kernel.host(), [BACK, {"device": "0.0.7e54"}])
+    assert (snapshot(kernel), journal(kernel)) == (before, noted)
+
+
+def test_a_device_that_was_given_back_and_is_in_use_by_now_stays_with_the_host(kernel):
+    converge(kernel.host(), [WANTED])
+    kernel.qdio.add("0.0.16cc")
+    kernel.refuses_offline.add("0.0.7e52")
+    with pytest.raises(StepFailed, match="Could not be undone: set device 0.0.7e52 online"):
+        converge(kernel.host(), [BACK, {"device": "0.0.7e54"}])
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
+    converge(kernel.host(), [BACK])
+    assert journal(kernel) == {}
+
+
+def test_the_journal_is_written_once_for_a_list(kernel):
+    host = kernel.host()
+    converge(host, TWO)
+    assert host.saves == [JOURNAL]
+    host = kernel.host()
+    converge(host, [BACK, {"device": "0.0.7e54", "state": "absent"}])
+    assert host.saves == [JOURNAL]
+
+
 def test_a_mediated_device_without_a_driver_is_no_success(kernel):
     kernel.mdev_driver = ""
     before = snapshot(kernel)
     with pytest.raises(StepFailed, match="vfio_mdev"):
-        converge(kernel.host(), [WANTED], check_mode=False)
+        converge(kernel.host(), [WANTED])
     assert snapshot(kernel) == before
 
 
 def test_after_a_reboot_the_former_state_is_still_known(kernel):
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     noted = journal(kernel)
-    converge(kernel.host(), [BACK], check_mode=False)
+    converge(kernel.host(), [BACK])
     kernel.put(JOURNAL, json.dumps({"format": 1, "devices": noted}))
     host = kernel.host()
     host.write("/sys/bus/ccw/devices/0.0.7e52/online", "0")  # the host came up with the disk offline
-    converge(host, [WANTED], check_mode=False)
+    converge(host, [WANTED])
     assert journal(kernel)["0.0.7e52"]["was_online"] is True
-    converge(kernel.host(), [BACK], check_mode=False)
+    converge(kernel.host(), [BACK])
     assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
 
 
 def test_driver_override_is_cleared_on_the_way_back(kernel):
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     kernel.put("sys/devices/css0/0.0.16ca/driver_override", "vfio_ccw\n")
     host = kernel.host()
-    converge(host, [BACK], check_mode=False)
+    converge(host, [BACK])
     assert ("/sys/bus/css/devices/0.0.16ca/driver_override", "") in host.writes
     assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
 
@@ -307,52 +352,52 @@ def test_driver_override_is_cleared_on_the_way_back(kernel):
 def test_a_subchannel_that_somebody_left_without_a_driver_comes_back(kernel):
     host = kernel.host()
     host.write("/sys/bus/css/drivers/io_subchannel/unbind", "0.0.16cc")
-    converge(host, [{"device": "0.0.7e54", "state": "absent"}], check_mode=False)
+    converge(host, [{"device": "0.0.7e54", "state": "absent"}])
     assert (kernel.root / "sys/bus/ccw/devices/0.0.7e54").exists()
 
 
 def test_a_kernel_without_dev_busid_finds_the_device_by_the_journal(kernel):
     kernel.make_old()
     before = snapshot(kernel)
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     host = kernel.host()
-    assert not converge(host, [WANTED], check_mode=False).changed
+    assert not converge(host, [WANTED]).changed
     assert host.writes == []
-    converge(kernel.host(), [BACK], check_mode=False)
+    converge(kernel.host(), [BACK])
     assert snapshot(kernel) == before
 
 
 def test_without_dev_busid_an_unbound_subchannel_comes_back_too(kernel):
     kernel.make_old()
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     host = kernel.host()
     host.write(f"/sys/bus/mdev/devices/{UUID}/remove", "1")
     host.write("/sys/bus/css/drivers/vfio_ccw/unbind", "0.0.16ca")
-    converge(host, [BACK], check_mode=False)
+    converge(host, [BACK])
     assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
 
 
 def test_the_journal_is_not_believed_for_a_subchannel_that_carries_anothers_device(kernel):
     """Subchannel numbers change at a restart of the host."""
     kernel.make_old()
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     host = kernel.host()
     host.write(f"/sys/bus/mdev/devices/{UUID}/remove", "1")
     host.write("/sys/bus/css/devices/0.0.16ca/mdev_supported_types/vfio_ccw-io/create", UUID[:-1] + "1")
     with pytest.raises(Refused, match="not-found"):
-        converge(host, [BACK], check_mode=False)
+        converge(host, [BACK])
 
 
 @pytest.mark.parametrize("noted", [True, False])
 def test_a_run_that_was_killed_after_the_driver_went_is_brought_back(kernel, noted):
     with pytest.raises(KeyboardInterrupt):
-        converge(killed_after(kernel, 2), [WANTED], check_mode=False)
+        converge(killed_after(kernel, 2), [WANTED])
     if not noted:
         (kernel.root / JOURNAL.lstrip("/")).unlink()
-    assert converge(kernel.host(), [BACK], check_mode=False).changed
+    assert converge(kernel.host(), [BACK]).changed
     assert os.readlink(kernel.root / "sys/bus/ccw/devices/0.0.7e52/driver").endswith("dasd-eckd")
     assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == ("1\n" if noted else "0\n")
-    assert not converge(kernel.host(), [BACK], check_mode=False).changed
+    assert not converge(kernel.host(), [BACK]).changed
 
 
 def killed_after(kernel, number):
@@ -369,60 +414,98 @@ def killed_after(kernel, number):
 
 
 def test_a_mediated_device_that_lost_its_driver_is_made_again(kernel):
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     mdev = kernel.root / "sys/devices/css0/0.0.16ca" / UUID
     (mdev / "driver").unlink()
+    (kernel.root / "sys/bus/mdev/drivers/vfio_ccw_mdev" / UUID).unlink()
     (mdev / "iommu_group").unlink()
     host = kernel.host()
-    assert converge(host, [WANTED], check_mode=False).changed
+    assert converge(host, [WANTED]).changed
     assert [path for path, _value in host.writes] == [BACK_WRITES[0][0], WIKI_WRITES[-1][0]]
     assert (mdev / "driver").is_symlink()
 
 
-def test_a_guest_is_noted_on_a_device_that_was_passed_by_other_means(kernel):
-    converge(kernel.host(), [WANTED], check_mode=False)
+def passed_by_other_means(kernel):
+    converge(kernel.host(), [WANTED])
     (kernel.root / JOURNAL.lstrip("/")).unlink()
+
+
+def test_a_device_that_was_passed_by_other_means_is_taken_over_when_asked_to(kernel):
+    passed_by_other_means(kernel)
+    adopt = {**WANTED, "uuid": "", "adopt": True}
     host = kernel.host()
-    assert converge(host, [WANTED], check_mode=False).changed
+    outcome = converge(host, [adopt])
+    assert outcome.changed
     assert host.writes == []
+    assert outcome.devices[0]["uuid"] == UUID
     assert journal(kernel)["0.0.7e52"]["was_online"] is None
-    assert not converge(kernel.host(), [WANTED], check_mode=False).changed
+    assert not converge(kernel.host(), [adopt]).changed
+    assert not converge(kernel.host(), [WANTED]).changed
     with pytest.raises(Refused, match="other-guest"):
-        converge(kernel.host(), [{**WANTED, "guest": "linux02"}], check_mode=False)
-    converge(kernel.host(), [BACK], check_mode=False)
+        converge(kernel.host(), [{**WANTED, "guest": "linux02"}])
+    converge(kernel.host(), [BACK])
     assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "0\n"
 
 
+def test_a_device_that_was_passed_by_other_means_goes_back_when_asked_to(kernel):
+    passed_by_other_means(kernel)
+    kernel.put("etc/driverctl.d/css-0.0.16ca", "vfio_ccw\n")
+    assert converge(kernel.host(), [{**BACK, "adopt": True}]).changed
+    assert (kernel.root / "sys/bus/ccw/devices/0.0.7e52").exists()
+    assert not (kernel.root / "etc/driverctl.d/css-0.0.16ca").exists()
+
+
+def test_an_override_is_taken_over_when_asked_to(kernel):
+    kernel.put("sys/devices/css0/0.0.16ca/driver_override", "none\n")
+    converge(kernel.host(), [{**WANTED, "adopt": True}])
+    converge(kernel.host(), [BACK])
+    assert kernel.get("sys/devices/css0/0.0.16ca/driver_override") == "(null)\n"
+
+
+def test_a_rerun_without_a_uuid_finds_the_device_that_was_passed_with_one(kernel):
+    converge(kernel.host(), [WANTED])
+    assert not converge(kernel.host(), [{**WANTED, "uuid": ""}]).changed
+
+
+def test_hosts_have_uuids_of_their_own_for_the_same_device_number(kernel):
+    kernel.put("etc/machine-id", "a241074193434b709416ee746b812bb1\n")
+    first = converge(kernel.host(), [{"device": "0.0.7e52"}], check_mode=True).devices[0]["uuid"]
+    assert converge(kernel.host(), [{"device": "0.0.7e52"}], check_mode=True).devices[0]["uuid"] == first
+    kernel.put("etc/machine-id", "b241074193434b709416ee746b812bb1\n")
+    assert converge(kernel.host(), [{"device": "0.0.7e52"}], check_mode=True).devices[0]["uuid"] != first
+
+
 def test_a_second_run_at_the_same_time_is_kept_away_and_told_by_whom(kernel):
-    with kernel.host().locked(LOCK_FILE, 0):
+    with kernel.host().locked(LOCK_FILE, 0, "a test"):
         host = kernel.host()
-        with pytest.raises(HostError, match=f"/var/lib/vfio_ccw/lock: process {os.getpid()} has held it"):
-            converge(host, [WANTED], check_mode=False)
+        says = rf"/var/lib/vfio_ccw/lock: waited 600 s for process {os.getpid()} \(a test, since "
+        with pytest.raises(HostError, match=says):
+            converge(host, [WANTED])
         assert host.writes == []
         assert converge(kernel.host(), [WANTED], check_mode=True).changed
-    assert converge(kernel.host(), [WANTED], check_mode=False).changed
+    assert converge(kernel.host(), [WANTED]).changed
 
 
 def test_a_write_that_blocks_does_not_hold_the_lock(tmp_path):
     """The kernel may keep the child that removes a mediated device for ever."""
     os.mkfifo(tmp_path / "remove")
     host = Host(root=str(tmp_path))
-    with host.locked(LOCK_FILE, 0), pytest.raises(StillBlocked):
+    with host.locked(LOCK_FILE, 0, "a test"), pytest.raises(StillBlocked):
         host.write_bounded("/remove", "1", timeout=0.05)
-    with host.locked(LOCK_FILE, 5):
+    with host.locked(LOCK_FILE, 5, "a test"):
         pass
     os.close(os.open(tmp_path / "remove", os.O_RDONLY | os.O_NONBLOCK))  # lets the child go
 
 
 def test_what_may_wait_for_a_guest_is_bounded(kernel):
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     host = kernel.host()
-    converge(host, [BACK], check_mode=False)
+    converge(host, [BACK])
     assert host.bounded == [path for path, _value in BACK_WRITES[:2]]
 
 
 def test_a_removal_that_waits_for_a_guest_that_is_to_be_stopped_is_foreseen(kernel):
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     half_remove(kernel)
     with pytest.raises(Refused, match=r"guest \(linux01\) still has .*in-use"):
         converge(kernel.host(), [BACK], check_mode=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BadName
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._info import css_info
+from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 
@@ -29,7 +29,7 @@ def test_everything_on_the_host_and_what_could_go_to_a_guest(kernel):
 
 def test_a_passed_device_is_listed_with_its_guest(kernel):
     item = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "devno": "fe.0.1234"}
-    converge(kernel.host(), [item], check_mode=False)
+    converge(kernel.host(), [item])
     kernel.busy.add("/dev/vfio/0")
     assert css_info(kernel.host(), [])["passed_through"] == [
         {
@@ -58,7 +58,7 @@ def test_an_ordinary_user_learns_what_root_could_do(kernel):
 
 def test_an_ordinary_user_is_not_told_as_a_fact_what_only_root_can_see(kernel):
     item = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "devno": "fe.0.1234"}
-    converge(kernel.host(), [item], check_mode=False)
+    converge(kernel.host(), [item])
     kernel.busy.add("/dev/vfio/0")
     host = kernel.host()
     host.permitted = False

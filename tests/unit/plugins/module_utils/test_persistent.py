@@ -12,9 +12,9 @@ import json
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed, undo
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._steps import define_mdev
+from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 WANTED = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "persistent": True}
@@ -27,11 +27,11 @@ def kept(kernel):
 
 
 def test_it_is_kept_and_a_second_run_changes_nothing(kernel):
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     assert kernel.get(DRIVER) == "vfio_ccw\n"
     assert kept(kernel) == [True, True]
     host = kernel.host()
-    outcome = converge(host, [WANTED], check_mode=False)
+    outcome = converge(host, [WANTED])
     assert (outcome.changed, host.writes, host.saves) == (False, [], [])
 
 
@@ -41,48 +41,48 @@ def test_check_mode_keeps_nothing(kernel):
 
 
 def test_a_device_that_is_passed_already_is_kept_without_being_touched(kernel):
-    converge(kernel.host(), [{**WANTED, "persistent": False}], check_mode=False)
+    converge(kernel.host(), [{**WANTED, "persistent": False}])
     kernel.busy.add("/dev/vfio/0")
     host = kernel.host()
-    assert converge(host, [WANTED], check_mode=False).changed
+    assert converge(host, [WANTED]).changed
     assert host.writes == [("/sys/bus/css/devices/0.0.16ca/driver_override", "vfio_ccw")]
     assert kept(kernel) == [True, True]
 
 
 def test_a_definition_that_is_not_started_at_boot_is_made_to(kernel):
     kernel.put(MDEV, '{"start": "manual"}')
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     assert ["mdevctl", "modify", "-u", UUID, "-p", "0.0.16ca", "--auto"] in kernel.commands
 
 
 def test_giving_back_ends_it(kernel):
-    converge(kernel.host(), [WANTED], check_mode=False)
-    converge(kernel.host(), [BACK], check_mode=False)
+    converge(kernel.host(), [WANTED])
+    converge(kernel.host(), [BACK])
     assert kept(kernel) == [False, False]
-    assert not converge(kernel.host(), [BACK], check_mode=False).changed
+    assert not converge(kernel.host(), [BACK]).changed
 
 
 def test_what_others_defined_stays(kernel):
     other = MDEV[:-1] + "1"
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     kernel.put(other, '{"start": "auto"}')
-    converge(kernel.host(), [BACK], check_mode=False)
+    converge(kernel.host(), [BACK])
     assert (kernel.root / other).exists()
 
 
 def test_when_it_cannot_be_kept_the_device_is_the_hosts_again(kernel):
     kernel.mdevctl_fails = True
     with pytest.raises(StepFailed, match="no such luck"):
-        converge(kernel.host(), [WANTED], check_mode=False)
+        converge(kernel.host(), [WANTED])
     assert kept(kernel) == [False, False]
     assert kernel.get("sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
 
 
 def test_when_it_cannot_be_ended_the_device_stays_with_the_guest(kernel):
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     kernel.mdevctl_fails = True
     with pytest.raises(StepFailed):
-        converge(kernel.host(), [BACK], check_mode=False)
+        converge(kernel.host(), [BACK])
     assert kept(kernel) == [True, True]
     assert (kernel.root / "sys/bus/mdev/devices" / UUID).exists()
 
@@ -102,7 +102,7 @@ def auto(kernel, uuid):
 
 def test_mdevctl_may_create_the_mediated_device_first(kernel):
     auto(kernel, UUID)
-    converge(kernel.host(), [{**WANTED, "persistent": False}], check_mode=False)
+    converge(kernel.host(), [{**WANTED, "persistent": False}])
     assert (kernel.root / "sys/bus/mdev/devices" / UUID).exists()
 
 
@@ -111,7 +111,7 @@ def test_another_definition_is_refused_before_anything_is_written(kernel):
     auto(kernel, other)
     host = kernel.host()
     with pytest.raises(Refused, match=f"/etc/mdevctl.d/0.0.16ca/{other} .*mdevctl undefine -u {other} -p 0.0.16ca"):
-        converge(host, [WANTED], check_mode=False)
+        converge(host, [WANTED])
     assert host.writes == []
 
 
@@ -120,7 +120,7 @@ def test_another_mediated_device_that_comes_first_is_not_said_to_be_stuck(kernel
     auto(kernel, other)
     (kernel.root / "etc/mdevctl.d/0.0.16ca" / other).unlink()
     with pytest.raises(StepFailed) as failure:
-        converge(kernel.host(), [WANTED], check_mode=False)
+        converge(kernel.host(), [WANTED])
     assert failure.value.stuck == []
     assert kernel.get("sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
 
@@ -138,9 +138,9 @@ def test_a_definition_of_the_administrator_survives_an_undo(kernel):
 
 def noted_elsewhere(kernel):
     """The host was restarted: the journal and the configuration name the subchannel that the disk had before."""
-    converge(kernel.host(), [WANTED], check_mode=False)
+    converge(kernel.host(), [WANTED])
     noted = kernel.get("var/lib/vfio_ccw/journal.json").replace("0.0.16ca", "0.0.1700")
-    converge(kernel.host(), [BACK], check_mode=False)
+    converge(kernel.host(), [BACK])
     kernel.put("var/lib/vfio_ccw/journal.json", noted)
     kernel.put("etc/driverctl.d/css-0.0.1700", "vfio_ccw\n")
     kernel.put(f"etc/mdevctl.d/0.0.1700/{UUID}", '{"start": "auto"}')
@@ -153,9 +153,9 @@ def left_behind(kernel):
 @pytest.mark.parametrize("wanted", [WANTED, BACK])
 def test_what_was_to_last_on_a_former_subchannel_is_ended(kernel, wanted):
     noted_elsewhere(kernel)
-    converge(kernel.host(), [wanted], check_mode=False)
+    converge(kernel.host(), [wanted])
     assert left_behind(kernel) == (["css-0.0.16ca"] if wanted is WANTED else [])
-    assert not converge(kernel.host(), [wanted], check_mode=False).changed
+    assert not converge(kernel.host(), [wanted]).changed
 
 
 def test_the_driver_of_a_former_subchannel_stays_where_another_device_has_it(kernel):
@@ -163,5 +163,5 @@ def test_the_driver_of_a_former_subchannel_stays_where_another_device_has_it(ker
     noted = json.loads(kernel.get("var/lib/vfio_ccw/journal.json"))
     noted["devices"]["0.0.7e54"] = {**noted["devices"]["0.0.7e52"], "uuid": UUID[:-1] + "1"}
     kernel.put("var/lib/vfio_ccw/journal.json", json.dumps(noted))
-    converge(kernel.host(), [BACK], check_mode=False)
+    converge(kernel.host(), [BACK])
     assert left_behind(kernel) == ["css-0.0.1700"]

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
     GuestError,
     Shutdown,
@@ -27,6 +26,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (
     command_line,
     start_script,
 )
+from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 COLLECTION = Path(__file__).resolve().parents[4]
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
@@ -110,7 +110,7 @@ def test_impossible_guests_are_refused_before_anything_is_started(change, says):
 @pytest.fixture(name="ready")
 def _ready(kernel):
     """The host with the mediated device made."""
-    converge(kernel.host(), [{"device": "0.0.7e52", "uuid": UUID, "guest": "linux01"}], check_mode=False)
+    converge(kernel.host(), [{"device": "0.0.7e52", "uuid": UUID, "guest": "linux01"}])
     kernel.commands.clear()
     return kernel
 
@@ -234,7 +234,7 @@ def test_a_guests_plug_is_pulled_by_request_only():
 
 
 def missing(kernel):
-    converge(kernel.host(), [{"device": "0.0.7e52", "state": "absent"}], check_mode=False)
+    converge(kernel.host(), [{"device": "0.0.7e52", "state": "absent"}])
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,9 @@ import json
 
 import pytest
 import yaml
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import FORCIBLE, LIST_REFUSALS, ROWS, Refused
 from ansible_collections.zkvm.vfio_ccw.plugins.modules import passthrough
-from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import DASD
+from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import DASD, converge
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 OTHER_UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb921"
@@ -22,7 +21,7 @@ MOUNTS = "22 1 0:20 / / rw - overlay overlay rw\n"
 
 
 def pass_to(kernel, guest="linux01", uuid=UUID):
-    converge(kernel.host(), [{**DISK, "uuid": uuid, "guest": guest}], check_mode=False)
+    converge(kernel.host(), [{**DISK, "uuid": uuid, "guest": guest}])
 
 
 def passed_and_in_use(kernel):
@@ -76,7 +75,7 @@ def no_permission(kernel):
 
 
 def taken_uuid(kernel):
-    converge(kernel.host(), [{"device": "0.0.7e54", "uuid": UUID}], check_mode=False)
+    converge(kernel.host(), [{"device": "0.0.7e54", "uuid": UUID}])
 
 
 def foreign_mdev(kernel):
@@ -98,7 +97,9 @@ def kept_mdev(kernel):
 def foreign_driver(kernel):
     link = kernel.root / "sys/devices/css0/0.0.16ca/driver"
     link.unlink()
+    (kernel.root / "sys/bus/css/drivers/io_subchannel/0.0.16ca").unlink()
     kernel.link("sys/devices/css0/0.0.16ca/driver", "sys/bus/css/drivers/chsc_subchannel")
+    kernel.link("sys/bus/css/drivers/chsc_subchannel/0.0.16ca", "sys/devices/css0/0.0.16ca")
 
 
 def attribute(name, value):
@@ -164,6 +165,77 @@ def no_channels(kernel):
     kernel._rmtree(kernel.root / "sys/bus/css/devices")
 
 
+def replaced_mdev(kernel):
+    """Somebody removed the one that was made here and made another."""
+    pass_to(kernel)
+    kernel._remove(UUID)
+    kernel._create("0.0.16ca", OTHER_UUID)
+
+
+def overridden(kernel):
+    kernel.put("sys/devices/css0/0.0.16ca/driver_override", "vfio_ccw\n")
+
+
+def kept_by_others(kernel):
+    kernel.put("etc/driverctl.d/css-0.0.16ca", "vfio_ccw\n")
+
+
+def moved(kernel):
+    """The host was started again, and what was to last was done to the disk that has the subchannel now."""
+    foreign = {"device": "0.0.7e54", "uuid": UUID}
+    converge(kernel.host(), [foreign])
+    entry = json.loads(kernel.get("var/lib/vfio_ccw/journal.json"))["devices"]["0.0.7e54"]
+    kernel.put("var/lib/vfio_ccw/journal.json", json.dumps({"format": 1, "devices": {"0.0.7e52": entry}}))
+
+
+def aliases(kernel):
+    """Two PAV aliases of the disk, a HyperPAV alias, which is nobody's, and one of another disk."""
+    attribute("uid", "IBM.750000000DXP71.1234.52")(kernel)
+    for number, unit in enumerate(("52", "52", "xx", "53")):
+        kernel.add_subchannel(f"0.0.310{number}", f"0.0.810{number}", **DASD, online="1", alias="1")
+        kernel.put(f"sys/devices/css0/0.0.310{number}/0.0.810{number}/uid", f"IBM.750000000DXP71.1234.{unit}\n")
+
+
+def volumes(kernel):
+    """A RAID array on the disk, a logical volume on that."""
+    holder(kernel, "md0")
+    (kernel.root / "sys/block/md0/holders/dm-0").mkdir(parents=True)
+    kernel.put("sys/block/md0/dev", "9:0\n")
+    kernel.put("sys/block/dm-0/dev", "252:0\n")
+    kernel.put("sys/block/dm-0/dm/uuid", "LVM-abc\n")
+    kernel.put("sys/block/dm-0/dm/name", "vg0-root\n")
+
+
+def root_on_volumes(kernel):
+    volumes(kernel)
+    mount(kernel, "70 22 252:0 / / rw - ext4 /dev/mapper/vg0-root rw")
+
+
+def data_on_volumes(kernel):
+    volumes(kernel)
+    mount(kernel, "70 22 252:0 / /srv rw - ext4 /dev/mapper/vg0-root rw")
+
+
+def old_rule(kernel):
+    """For several devices in one file."""
+    line = 'ACTION=="add", KERNEL=="0.0.7e52|0.0.7e53", ATTR{online}="1"\n'
+    kernel.put("etc/udev/rules.d/60-disks.rules", "# online\n" + line)
+
+
+def cmdline(text):
+    return lambda kernel: kernel.put("proc/cmdline", f"root=/dev/vda1 {text}\n")
+
+
+def zipl(kernel):
+    """The running kernel's parameters do not count where the next boot's are known."""
+    cmdline("cio_ignore=all")(kernel)
+    kernel.put("etc/zipl.conf", '[linux]\n\timage = /boot/image\n\tparameters = "root=/dev/vda1 rd.dasd=0.0.7e52"\n')
+
+
+def boot_entry(kernel):
+    kernel.put("boot/loader/entries/a.conf", "title A\noptions root=/dev/vda1 rd.dasd=0.0.7e52\n")
+
+
 # id, what the host is like, what is asked for, what the message has to say
 CASES = [
     ("no-channels", no_channels, DISK, "/sys/bus/css"),
@@ -183,6 +255,9 @@ CASES = [
     ("mounted", by_path, DISK, "mounted at /mnt"),
     ("mounted", lambda k: mount(k, r"70 22 94:1 / /my\040data rw - ext4 /dev/root rw"), DISK, "mounted at /my data"),
     ("mounted", lambda k: mount(k, "70 22 94:0 / /mnt rw - ext4 /dev/dasda rw"), DISK, "mounted at /mnt"),
+    ("root-device", lambda k: mount(k, "70 22 94:1 / / rw - ext4 /dev/dasda1 rw"), DISK, "mounted at /"),
+    ("root-device", root_on_volumes, DISK, "logical volume vg0-root (dm-0) lies on md0, mounted at /"),
+    ("holder", data_on_volumes, DISK, "RAID array md0 has dasda1 as a member, logical volume vg0-root (dm-0) lies on"),
     ("swap", lambda k: k.put("proc/swaps", "Filename\tType\n/dev/dasda1 partition 1 0 -2\n"), DISK, "swapoff"),
     ("holder", lambda k: holder(k, "dm-0", "LVM", "vg0-root"), DISK, "logical volume vg0-root"),
     ("holder", lambda k: holder(k, "dm-1", "CRYPT", "secret"), DISK, "encrypted volume secret"),
@@ -198,24 +273,39 @@ CASES = [
     ("online-no-disk", lambda k: add(k, cutype="3270/00"), {"device": "0.0.0300"}, "3270/00"),
     ("online-no-disk", lambda k: add(k, cutype="3088/08"), {"device": "0.0.0300"}, "chccwdev -d 0.0.0300"),
     ("online-no-disk", lambda k: add(k, cutype="3490/10"), {"device": "0.0.0300"}, "3490/10"),
+    ("base-with-aliases", aliases, DISK, "chccwdev -d 0.0.8100,0.0.8101"),
     ("alias", attribute("alias", "1"), DISK, "base device"),
-    ("unavailable", attribute("availability", "boxed"), DISK, "boxed"),
+    ("reserved", attribute("availability", "boxed"), DISK, "boxed"),
     ("unavailable", attribute("availability", "no path"), DISK, "no path"),
     ("boot-device", lambda k: k.put("sys/firmware/ipl/device", "0.0.7e52\n"), DISK, "IPL"),
-    ("boot-device", lambda k: k.put("sys/firmware/dump/ccw/device", "0.0.7e52\n"), DISK, "dump"),
+    ("dump-device", lambda k: k.put("sys/firmware/dump/ccw/device", "0.0.7e52\n"), DISK, "dump"),
     ("boot-device", firmware(reipl="ccw", dump="none"), DISK, "re-IPL"),
     ("boot-device", firmware(reipl="eckd", dump="none"), DISK, "re-IPL"),
-    ("boot-device", firmware(reipl="fcp", dump="ccw"), DISK, "dump"),
-    ("boot-device", firmware(reipl="fcp", dump="eckd"), DISK, "dump"),
+    ("dump-device", firmware(reipl="fcp", dump="ccw"), DISK, "dump"),
+    ("dump-device", firmware(reipl="fcp", dump="eckd"), DISK, "dump"),
     ("no-tools", without_mdevctl, {**DISK, "persistent": True}, "lacks mdevctl"),
     ("no-override", without_override, {**DISK, "persistent": True}, "5.3"),
     ("online-at-boot", zdev, {**DISK, "persistent": True}, "chzdev -d -p 0.0.7e52"),
+    ("online-at-boot", old_rule, {**DISK, "persistent": True}, "/etc/udev/rules.d/60-disks.rules"),
+    ("online-at-boot", old_rule, {**DISK, "persistent": True, "remove_rules": True}, "60-disks.rules"),
+    ("online-at-boot", cmdline("dasd=7e00-7eff(ro)"), {**DISK, "persistent": True}, "/proc/cmdline (dasd="),
+    ("online-at-boot", cmdline("rd.dasd=0.0.7e52,ro"), {**DISK, "persistent": True}, "rd.dasd=0.0.7e52,ro"),
+    ("online-at-boot", cmdline("dasd=autodetect"), {**DISK, "persistent": True}, "dasd=autodetect"),
+    ("online-at-boot", zipl, {**DISK, "persistent": True}, "/etc/zipl.conf (rd.dasd=0.0.7e52)"),
+    ("online-at-boot", boot_entry, {**DISK, "persistent": True}, "/boot/loader/entries/a.conf (rd.dasd=0.0.7e52)"),
+    ("hidden-at-boot", cmdline("cio_ignore=all,!0.0.0001"), {**DISK, "persistent": True}, "!0.0.7e52"),
     ("foreign-driver", foreign_driver, {**DISK, "state": "absent"}, "chsc_subchannel"),
     ("driver-override", lambda k: k.put("sys/devices/css0/0.0.16ca/driver_override", "none\n"), DISK, "unset-override"),
     ("other-guest", pass_to, {**DISK, "uuid": UUID, "guest": "linux02"}, "passed to guest linux01"),
     ("other-guest", pass_to, {**DISK, "guest": "linux02", "state": "absent"}, "passed to guest linux01"),
     ("other-uuid", pass_to, {**DISK, "uuid": OTHER_UUID}, UUID),
-    ("other-uuid", foreign_mdev, {**DISK, "state": "absent"}, "not made here"),
+    ("other-uuid", replaced_mdev, {**DISK, "state": "absent"}, "not made here"),
+    ("not-ours", foreign_mdev, {**DISK, "state": "absent"}, OTHER_UUID),
+    ("not-ours", foreign_mdev, {**DISK, "uuid": OTHER_UUID}, "adopt: true"),
+    ("foreign-override", overridden, DISK, "driver_override of subchannel 0.0.16ca"),
+    ("foreign-override", kept_by_others, DISK, "/etc/driverctl.d/css-0.0.16ca"),
+    ("wrong-device", moved, DISK, "device: 0.0.7e54, state: absent, adopt: true"),
+    ("wrong-device", moved, {**DISK, "state": "absent"}, "subchannel 0.0.16cc"),
     ("other-uuid", pass_to, {**DISK, "uuid": OTHER_UUID, "state": "absent"}, UUID),
     ("other-uuid-at-boot", kept_mdev, {**DISK, "uuid": UUID}, f"mdevctl undefine -u {OTHER_UUID} -p 0.0.16ca"),
     ("in-use", half_removed, {**DISK, "state": "absent"}, "was removed from subchannel 0.0.16ca"),
@@ -224,6 +314,11 @@ CASES = [
     ("uuid-taken", taken_uuid, {**DISK, "uuid": UUID}, "0.0.16cc"),
     ("malformed", None, {"device": "7e52"}, "'7e52'"),
     ("malformed", None, {"device": ""}, "0.S.DDDD"),
+    ("malformed", None, {"device": "0.0.8000-0.0.7000"}, "first to last"),
+    ("malformed", None, {"device": "0.0.8000-80ff"}, "80ff"),
+    ("empty-range", None, {"device": "0.0.8000-0.0.80ff"}, "no device in this range"),
+    ("uuid-for-many", None, {"device": "0.0.7e52-0.0.7e54", "uuid": UUID}, "one by one"),
+    ("bad-devno", None, {"device": "0.0.7e52-0.0.7e54", "devno": "fe.0.ffff"}, "begin lower"),
     ("bad-uuid", None, {**DISK, "uuid": "nonsense"}, "'nonsense'"),
     ("bad-devno", None, {**DISK, "devno": "1234"}, "'1234'"),
     ("invisible-devno", None, {**DISK, "devno": "0.0.1234"}, "fe"),
@@ -238,7 +333,7 @@ CASES = [
 def test_a_device_is_refused_with_its_reason_and_nothing_is_written(kernel, refusal, prepare, item, says):
     host = (prepare(kernel) if prepare else None) or kernel.host()
     with pytest.raises(Refused) as refused:
-        converge(host, [item], check_mode=False)
+        converge(host, [item])
     first = refused.value.refusals[0]
     assert first.id == refusal
     assert says in str(first)
@@ -257,11 +352,25 @@ LISTS = [
 ]
 
 
+def test_overlapping_ranges_say_how_the_device_was_named(kernel):
+    with pytest.raises(Refused) as refused:
+        converge(kernel.host(), [{"device": "0.0.7e52-0.0.7e54"}, {"device": "0.0.7e54"}])
+    assert "as 0.0.7e52-0.0.7e54 and as 0.0.7e54" in [one.found for one in refused.value.refusals][0]
+
+
+def test_devices_that_are_refused_in_the_same_words_are_named_together(kernel):
+    for number in range(3):
+        kernel.add_subchannel(f"0.0.300{number}", f"0.0.800{number}", **DASD, availability="no path")
+    with pytest.raises(Refused, match="0.0.8000-0.0.8002: the device does not answer") as refused:
+        converge(kernel.host(), [{"device": "0.0.8000-0.0.80ff"}])
+    assert len(refused.value.refusals) == 3
+
+
 @pytest.mark.parametrize("refusal, items", LISTS)
 def test_a_list_that_contradicts_itself_is_refused(kernel, refusal, items):
     host = kernel.host()
     with pytest.raises(Refused) as refused:
-        converge(host, items, check_mode=False)
+        converge(host, items)
     assert [one.id for one in refused.value.refusals] == [refusal]
     assert (host.writes, host.saves) == ([], [])
 
@@ -279,7 +388,7 @@ def test_all_devices_are_judged_before_the_first_write_and_all_refusals_listed(k
     host = kernel.host()
     items = [DISK, {"device": "0.0.7e53"}, {"device": "0.0.ffff"}, {"device": "nonsense"}]
     with pytest.raises(Refused) as refused:
-        converge(host, items, check_mode=False)
+        converge(host, items)
     assert {(one.device, one.id) for one in refused.value.refusals} == {
         ("0.0.7e53", "mounted"),
         ("0.0.ffff", "not-found"),
@@ -292,12 +401,15 @@ def test_all_devices_are_judged_before_the_first_write_and_all_refusals_listed(k
     "prepare, refusal",
     [
         (attribute("availability", "no path"), "unavailable"),
+        (attribute("availability", "boxed"), "reserved"),
         (lambda k: k.put("sys/firmware/ipl/device", "0.0.7e52"), "boot-device"),
+        (lambda k: k.put("sys/firmware/dump/ccw/device", "0.0.7e52"), "dump-device"),
+        (aliases, "base-with-aliases"),
     ],
 )
 def test_a_refusal_that_may_be_overruled_is(kernel, prepare, refusal):
     prepare(kernel)
-    assert converge(kernel.host(), [{**DISK, "force": [refusal]}], check_mode=False).changed
+    assert converge(kernel.host(), [{**DISK, "force": [refusal]}]).changed
 
 
 def test_a_boot_setting_that_is_not_the_active_one_guards_nothing(kernel):
@@ -308,7 +420,7 @@ def test_a_boot_setting_that_is_not_the_active_one_guards_nothing(kernel):
 def test_a_device_online_that_is_no_disk_is_taken_when_asked_for(kernel):
     add(kernel)
     item = {"device": "0.0.0300", "force": ["online-no-disk"]}
-    assert converge(kernel.host(), [item], check_mode=False).changed
+    assert converge(kernel.host(), [item]).changed
 
 
 @pytest.mark.parametrize("prepare", [ctc, with_child("net", "eth0"), with_open_tape])
@@ -316,12 +428,12 @@ def test_force_never_takes_a_device_in_use_that_is_no_disk(kernel, prepare):
     prepare(kernel)
     device = "0.0.f500" if prepare is ctc else "0.0.0300"
     with pytest.raises(Refused):
-        converge(kernel.host(), [{"device": device, "force": [row.id for row in ROWS]}], check_mode=False)
+        converge(kernel.host(), [{"device": device, "force": [row.id for row in ROWS]}])
 
 
 def test_force_never_takes_a_disk_in_use(kernel):
     with pytest.raises(Refused):
-        converge(kernel.host(), [{"device": "0.0.7e53", "force": [row.id for row in ROWS]}], check_mode=False)
+        converge(kernel.host(), [{"device": "0.0.7e53", "force": [row.id for row in ROWS]}])
 
 
 def test_udev_looking_at_a_disk_for_a_moment_is_no_use(kernel):
@@ -332,7 +444,7 @@ def test_udev_looking_at_a_disk_for_a_moment_is_no_use(kernel):
 def test_a_device_in_use_by_its_guest_is_as_wanted(kernel):
     passed_and_in_use(kernel)
     host = kernel.host()
-    assert not converge(host, [{**DISK, "uuid": UUID, "guest": "linux01"}], check_mode=False).changed
+    assert not converge(host, [{**DISK, "uuid": UUID, "guest": "linux01"}]).changed
     assert host.writes == []
 
 
@@ -343,14 +455,14 @@ def test_a_check_takes_the_devices_of_a_guest_that_the_play_stops_as_free(kernel
     with pytest.raises(Refused):
         converge(kernel.host(), back, check_mode=True, stopped_guests=["linux02"])
     with pytest.raises(Refused):
-        converge(kernel.host(), back, check_mode=False, stopped_guests=["linux01"])
+        converge(kernel.host(), back, stopped_guests=["linux01"])
 
 
 def test_a_disk_that_the_kernel_does_not_let_go_is_left_alone(kernel):
     kernel.refuses_offline.add("0.0.7e52")
     host = kernel.host()
     with pytest.raises(Exception, match="EBUSY") as failure:
-        converge(host, [DISK], check_mode=False)
+        converge(host, [DISK])
     assert failure.value.cause.errno == errno.EBUSY
     assert host.writes == [("/sys/bus/ccw/devices/0.0.7e52/online", "0")]
 
@@ -358,11 +470,11 @@ def test_a_disk_that_the_kernel_does_not_let_go_is_left_alone(kernel):
 def test_a_damaged_journal_is_an_error_not_a_guess(kernel):
     kernel.put("var/lib/vfio_ccw/journal.json", "{")
     with pytest.raises(Exception, match=r"journal\.json cannot be read"):
-        converge(kernel.host(), [DISK], check_mode=False)
+        converge(kernel.host(), [DISK])
 
 
 def test_a_tape_is_taken_as_a_disk_is(kernel):
     kernel.add_subchannel(
         "0.0.3000", "0.0.0181", **{**DASD, "cutype": "3490/10", "devtype": "3490/40", "driver": "tape_34xx"}
     )
-    assert converge(kernel.host(), [{"device": "0.0.0181"}], check_mode=False).changed
+    assert converge(kernel.host(), [{"device": "0.0.0181"}]).changed

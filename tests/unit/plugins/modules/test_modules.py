@@ -8,10 +8,10 @@ from __future__ import annotations
 import errno
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _module
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _module, _report
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import HostError
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._kernel_support import converge_kernel
+from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 DISK = {"device": "0.0.7e52"}
 
@@ -56,7 +56,7 @@ def test_a_success_hands_over_its_warnings(end):
 
 
 def test_refusals_are_listed_one_by_one(end):
-    module = end(lambda host: converge(host, [{"device": "0.0.7e53"}, {"device": "x"}], check_mode=False))
+    module = end(lambda host: converge(host, [{"device": "0.0.7e53"}, {"device": "x"}]))
     assert module.failed
     assert [(one["device"], one["id"]) for one in module.result["refusals"]] == [
         ("'x'", "malformed"),
@@ -68,7 +68,7 @@ def test_refusals_are_listed_one_by_one(end):
 
 def test_what_was_undone_is_told_and_is_no_change(end, kernel):
     kernel.faults = {3: (errno.EIO, "before")}
-    module = end(lambda host: converge(host, [DISK], check_mode=False))
+    module = end(lambda host: converge(host, [DISK]))
     assert module.failed and module.result["changed"] is False
     assert [one["step"] for one in module.result["undone"]] == ["unbind-ccw", "offline", "record"]
     assert "EIO" in module.result["msg"] and "io_subchannel/unbind" in module.result["msg"]
@@ -76,7 +76,7 @@ def test_what_was_undone_is_told_and_is_no_change(end, kernel):
 
 def test_what_was_completed_before_a_failure_is_a_change(end, kernel):
     kernel.qdio.add("0.0.16cc")
-    module = end(lambda host: converge(host, [DISK, {"device": "0.0.7e54"}], check_mode=False))
+    module = end(lambda host: converge(host, [DISK, {"device": "0.0.7e54"}], keep=True))
     assert module.failed and module.result["changed"] is True
     assert {one["device"] for one in module.result["actions"]} == {"0.0.7e52"}
 
@@ -106,12 +106,12 @@ def test_a_diff_shows_the_writes_to_the_kernel():
         "value": "0",
     }
     load = {"description": "load kernel module vfio", "path": "/sys/module/vfio", "value": "vfio"}
-    steps, states = _module.diff("a\n", "b\n", "devices", [action, load])
+    steps, states = _report.diff("a\n", "b\n", "devices", [action, load])
     assert steps["prepared"] == (
         "steps:\n  set device 0.0.7e52 offline: '0' > /sys/bus/ccw/devices/0.0.7e52/online\n  load kernel module vfio\n"
     )
     assert (states["before"], states["after"]) == ("a\n", "b\n")
-    assert len(_module.diff("a\n", "a\n", "devices", [])) == 1
+    assert len(_report.diff("a\n", "a\n", "devices", [])) == 1
 
 
 def test_what_was_done_is_told_even_when_the_host_is_not_as_wanted(end, kernel):
@@ -123,7 +123,7 @@ def test_what_was_done_is_told_even_when_the_host_is_not_as_wanted(end, kernel):
         return answer
 
     kernel._create = create_and_leave
-    module = end(lambda host: converge(host, [DISK], check_mode=False))
+    module = end(lambda host: converge(host, [DISK]))
     assert module.failed and module.result["changed"] is True
     assert "no subchannel of this host has the device any more" in module.result["msg"]
     assert module.result["actions"][-1]["step"] == "create-mdev"

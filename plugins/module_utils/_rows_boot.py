@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refusals of what would not last over a restart of the host, or would come in the way of it."""
+
+from __future__ import annotations
+
+from ._case import Case
+from ._model import AtBoot
+from ._row import Row, say
+
+UPDATE = "then update the initial RAM disk and run zipl"
+PACKAGE = "Install the package of that name"
+
+
+def _sets_online(case: Case) -> list[AtBoot]:
+    removable = case.removable
+    return [one for one in case.at_boot if one.kind in ("rule", "parameter") and one not in removable]
+
+
+def _hides(case: Case) -> list[AtBoot]:
+    return [one for one in case.at_boot if one.kind == "hidden"]
+
+
+def _named(found: list[AtBoot]) -> str:
+    return ", ".join(f"{one.source} ({one.text})" if one.kind != "rule" else one.source for one in found)
+
+
+def _how_to_end(case: Case) -> str:
+    ways = []
+    if any(one.kind == "rule" for one in _sets_online(case)):
+        ways.append(f"run 'chzdev -d -p {case.request.device}', or remove_rules: true for a rule of this device alone")
+    if any(one.kind == "parameter" for one in _sets_online(case)):
+        ways.append(f"take it out of the kernel's parameters, {UPDATE}")
+    text = "; ".join(ways)
+    return text[:1].upper() + text[1:]
+
+
+def _other_kept(case: Case) -> str:
+    kept = case.subchannel.kept_mdevs if case.subchannel else ()
+    return next((uuid for uuid in kept if uuid != case.request.uuid), "")
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "no-tools",
+        "persistent is asked for and driverctl or mdevctl is not installed",
+        lambda case: case.request.persistent and bool(case.state.missing_tools),
+        lambda case: f"it is to last over a restart, but the host lacks {' and '.join(case.state.missing_tools)}",
+        say("Install the package of that name, or leave persistent out and run this again after a restart"),
+    ),
+    Row(
+        "no-override",
+        "persistent is asked for and the kernel has no driver_override for subchannels (before 5.3)",
+        lambda case: case.request.persistent and case.subchannel is not None and not case.subchannel.has_override,
+        say(
+            "it is to last over a restart, but this kernel has no driver_override for subchannels (5.3 and newer have)"
+        ),
+        say("Leave persistent out and run this again after a restart"),
+    ),
+    Row(
+        "online-at-boot",
+        "persistent is asked for and the host would set it online at boot: a udev rule (chzdev), dasd=, rd.dasd=",
+        lambda case: case.request.persistent and bool(_sets_online(case)),
+        lambda case: f"the host sets it online at boot: {_named(_sets_online(case))}",
+        _how_to_end,
+        forcible=True,
+    ),
+    Row(
+        "hidden-at-boot",
+        "persistent is asked for and cio_ignore= of the next boot hides the device",
+        lambda case: case.request.persistent and bool(_hides(case)),
+        lambda case: f"the kernel would not look at it after the next boot: {_named(_hides(case))}",
+        lambda case: f"Put !{case.request.device} at the end of cio_ignore=, {UPDATE}",
+        forcible=True,
+    ),
+    Row(
+        "other-uuid-at-boot",
+        "mdevctl is to create another mediated device whenever the subchannel is bound to vfio_ccw",
+        lambda case: not case.done and bool(_other_kept(case)),
+        lambda case: (
+            f"/etc/mdevctl.d/{case.place.busid}/{_other_kept(case)} lets mdevctl create mediated device "
+            f"{_other_kept(case)} as soon as vfio_ccw has the subchannel (wanted: {case.request.uuid}), and a "
+            "subchannel carries one only"
+        ),
+        lambda case: (
+            f"Name uuid {_other_kept(case)}, or end it: mdevctl undefine -u {_other_kept(case)} -p {case.place.busid}"
+        ),
+    ),
+)

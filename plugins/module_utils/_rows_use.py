@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refusals of what the host needs itself: disks in use, devices that serve it, the ones it is started from.
+
+The kernel would take most of these from the host without a word, so those that lose data cannot be overruled.
+"""
+
+from __future__ import annotations
+
+from ._busid import BusId, spans
+from ._case import Case
+from ._row import Condition, Row, Text, control_unit, leaving, say
+
+BOXED = "boxed"
+
+
+def _used(kind: str) -> Condition:
+    return lambda case: leaving(case) and case.ccw is not None and any(use.kind == kind for use in case.ccw.users)
+
+
+def _uses(kind: str) -> Text:
+    return lambda case: f"the {'disk' if _is_disk(case) else 'device'} is in use on the host: {_details(case, kind)}"
+
+
+def _is_disk(case: Case) -> bool:
+    return case.ccw is not None and case.ccw.is_dasd
+
+
+def _details(case: Case, kind: str) -> str:
+    return "; ".join(use.detail for use in (case.ccw.users if case.ccw else ()) if use.kind == kind)
+
+
+def _aliases(case: Case) -> tuple[BusId, ...]:
+    return case.state.aliases.get(case.request.device, ())
+
+
+def _availability(case: Case) -> str:
+    return case.ccw.availability if case.ccw else ""
+
+
+def _special(kind: str) -> Condition:
+    def needed(case: Case) -> bool:
+        special = case.state.special.get(case.request.device)
+        return special is not None and special.kind == kind and not case.passed
+
+    return needed
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "root-device",
+        "The host's root file system is on the disk, itself or through a volume",
+        _used("root"),
+        lambda case: f"the host runs from it: {_details(case, 'root')}",
+        say("Name another disk: a running host cannot do without its root file system"),
+    ),
+    Row(
+        "mounted",
+        "A file system on the disk or on one of its partitions is mounted",
+        _used("mounted"),
+        _uses("mounted"),
+        say("Unmount it, and remove it from /etc/fstab"),
+    ),
+    Row(
+        "swap",
+        "The disk or one of its partitions is a swap area in use",
+        _used("swap"),
+        _uses("swap"),
+        say("Run swapoff, and remove it from /etc/fstab"),
+    ),
+    Row(
+        "holder",
+        "A volume (LVM, device mapper, md) is built on the disk or on one of its partitions",
+        _used("holder"),
+        _uses("holder"),
+        say("Take the disk out of that volume, or deactivate the volume"),
+    ),
+    Row(
+        "opened",
+        "A process has the disk or one of its partitions open",
+        _used("opened"),
+        _uses("opened"),
+        say("End that process, or name another disk"),
+    ),
+    Row(
+        "grouped",
+        "The device is part of a group device (CTC, LCS, qeth) on the host",
+        _used("grouped"),
+        lambda case: f"the host has it in {_details(case, 'grouped')}",
+        say("Take the group apart first: 'chzdev -d' with its type and number, or write 1 to ungroup of the group"),
+    ),
+    Row(
+        "serves",
+        "A network interface or a terminal of the host is on the device",
+        _used("serves"),
+        lambda case: f"it serves the host as {_details(case, 'serves')}",
+        lambda case: f"End its use, and set it offline: 'chccwdev -d {case.request.device}'",
+    ),
+    Row(
+        "online-no-disk",
+        "The device is online and no disk (a console, a tape, a channel-to-channel adapter): its users do not all show",
+        lambda case: leaving(case) and case.ccw is not None and case.ccw.online and not case.ccw.is_dasd,
+        lambda case: (
+            f"it is online on the host and no disk (control unit {control_unit(case)}), so it cannot "
+            "be seen who uses it"
+        ),
+        lambda case: f"If nobody does, set it offline: 'chccwdev -d {case.request.device}'",
+        forcible=True,
+    ),
+    Row(
+        "alias",
+        "The device is a PAV alias, not a disk of its own",
+        lambda case: leaving(case) and case.ccw is not None and case.ccw.alias,
+        say("it is a PAV alias, not a disk of its own"),
+        say("Name the base device"),
+    ),
+    Row(
+        "base-with-aliases",
+        "PAV aliases of the disk are online on the host",
+        lambda case: leaving(case) and bool(_aliases(case)),
+        lambda case: f"the host uses PAV aliases of it: {', '.join(spans(_aliases(case)))}",
+        lambda case: f"Set them offline first: 'chccwdev -d {','.join(str(one) for one in _aliases(case))}'",
+        forcible=True,
+    ),
+    Row(
+        "reserved",
+        "Another system has the device reserved (boxed)",
+        lambda case: leaving(case) and _availability(case) == BOXED,
+        say("another system has it reserved: its availability is 'boxed', expected 'good'"),
+        say("Let that system release it, or make sure that it is gone for good"),
+        forcible=True,
+    ),
+    Row(
+        "unavailable",
+        "The device does not answer: no path, or no device",
+        lambda case: leaving(case) and _availability(case) not in ("good", "", BOXED),
+        lambda case: f"the device does not answer: its availability is {_availability(case)!r}, expected 'good'",
+        say("Bring its channel paths online (lschp, chchp)"),
+        forcible=True,
+    ),
+    Row(
+        "boot-device",
+        "The host was started from the device, or is to be started from it",
+        _special("boot"),
+        lambda case: case.state.special[case.request.device].why,
+        say("Name another device, or change the host's boot settings first (chreipl)"),
+        forcible=True,
+    ),
+    Row(
+        "dump-device",
+        "The host is to be dumped to the device",
+        _special("dump"),
+        lambda case: case.state.special[case.request.device].why,
+        say("Name another device, or change the host's dump settings first (dumpconf)"),
+        forcible=True,
+    ),
+)

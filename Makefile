@@ -96,6 +96,7 @@ molecule: setup-tests ## the molecule scenario
 
 .PHONY: test-real
 test-real: setup ## a real qemu-system-s390x with a Debian kernel on the emulated host's disk (not yet in make test)
+	@.ci/system-packages real
 	@$(BIN)/python tests/real/run.py
 
 .PHONY: sanity

@@ -7,17 +7,18 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import initramfs
-from packages import Packages
+from ccwemu.guestimage import initramfs
+from ccwemu.guestimage.packages import Debian, unpack
 
 HERE = Path(__file__).parent
 HOST = "lpar1"
-KERNEL, BUSYBOX = r"linux-image-6\.1\.0-\d+-s390x", "busybox-static"
+SERIES = "6.1"
 MODULES = ("dasd_mod.ko", "dasd_eckd_mod.ko")
 GUEST_TIMEOUT, COMMAND_TIMEOUT = 180, 60  # seconds; an emulated CPU on a busy machine
 IMAGES = "/srv/guest"
@@ -158,10 +159,25 @@ class Guest:
             self._process.wait(timeout=COMMAND_TIMEOUT)
 
 
-def guest_image(packages: Packages, script: str) -> tuple[bytes, bytes]:
-    """Kernel, and an initramfs that runs a script of this directory. Raises Missing."""
-    kernel = packages.unpacked(KERNEL)
-    busybox = packages.unpacked(BUSYBOX)
+def packages(debian: Debian, cache: Path) -> dict[str, Path]:
+    """Package name → where it is unpacked below a directory: a kernel and busybox. Raises Missing."""
+    debian.update()
+    wanted = debian.alone(debian.kernel(SERIES), "busybox-static")
+    found = {}
+    for package, deb in zip(wanted, debian.fetch(wanted).values(), strict=True):
+        tree = cache / f"{package.name}_{package.version.replace(':', '_')}"
+        if not tree.exists():
+            work = Path(tempfile.mkdtemp(prefix="new-", dir=cache))
+            unpack(deb, work)
+            work.rename(tree)
+        found[package.name] = tree
+    return found
+
+
+def guest_image(trees: Mapping[str, Path], script: str) -> tuple[bytes, bytes]:
+    """Kernel, and an initramfs that runs a script of this directory."""
+    busybox = trees["busybox-static"]
+    (kernel,) = (tree for name, tree in trees.items() if name.startswith("linux-image-"))
     (image,) = kernel.glob("boot/vmlinuz-*")
     files = {"init": (HERE / script).read_bytes(), "bin/busybox": (busybox / "bin/busybox").read_bytes()}
     for module in MODULES:

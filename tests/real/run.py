@@ -11,30 +11,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import ccwemu
+from ccwemu.guestimage.packages import Debian
+from ccwemu.guestimage.tools import Missing, qemu
 from hotplug import plug_disks
-from packages import Missing, Packages, qemu
 from qmp import MonitorError
-from rig import (
-    BUSYBOX,
-    DISKS,
-    HERE,
-    HOST,
-    KERNEL,
-    UUIDS,
-    Failure,
-    Guest,
-    Lab,
-    Progress,
-    expect,
-    guest_image,
-    qemu_command,
-)
+from rig import DISKS, HERE, HOST, UUIDS, Failure, Guest, Lab, Progress, expect, guest_image, packages, qemu_command
 
 CACHE = HERE.parents[1] / "build/real"
 LAB = Path(ccwemu.__file__).parent / "labs/seed.yml"
@@ -104,9 +91,9 @@ def several_disks(lab: Lab, guest: Guest, say: Progress) -> str:
 Follow = Callable[[Lab, Guest, Progress], str]
 
 
-def run_guest(lab: Lab, packages: Packages, script: str, uuids: list[str], follow: Follow, say: Progress) -> str:
-    """Give the disks away, run a guest with them; what came of it. Raises Failure, Missing."""
-    kernel, initrd = guest_image(packages, script)
+def run_guest(lab: Lab, trees: Mapping[str, Path], script: str, uuids: list[str], follow: Follow, say: Progress) -> str:
+    """Give the disks away, run a guest with them; what came of it. Raises Failure."""
+    kernel, initrd = guest_image(trees, script)
     for uuid in uuids:
         lab.host("give", uuid, *DISKS[uuid])
         say(f"host: {DISKS[uuid][0]} is mediated device {uuid}")
@@ -121,20 +108,21 @@ def run_guest(lab: Lab, packages: Packages, script: str, uuids: list[str], follo
         guest.stop()
 
 
-def run(lab: Lab, packages: Packages, say: Progress) -> None:
-    say(f"packages: {packages.unpacked(KERNEL).name}, {packages.unpacked(BUSYBOX).name}")
+def run(lab: Lab, say: Progress) -> None:
+    trees = packages(Debian(CACHE, say), CACHE)
+    say(f"packages: {', '.join(tree.name for tree in trees.values())}")
     lab.command("up", str(LAB))
     say("the lab is up")
-    written = run_guest(lab, packages, "guest.sh", UUIDS[:1], one_disk, say)
+    written = run_guest(lab, trees, "guest.sh", UUIDS[:1], one_disk, say)
     lab.host("take", UUIDS[0], *DISKS[UUIDS[0]])
     say("host: 0.0.7e52 is back and online")
     expect("checksum of what the host reads", lab.host("sum", UUIDS[0], *DISKS[UUIDS[0]]), written)
     say("host: reads the same bytes")
-    run_guest(lab, packages, "several.sh", UUIDS, several_disks, say)
+    run_guest(lab, trees, "several.sh", UUIDS, several_disks, say)
     for uuid in UUIDS[:2]:
         lab.host("take", uuid, *DISKS[uuid])
     say("host: has the other two back")
-    run_guest(lab, packages, "commands.sh", [], plug_disks, say)
+    run_guest(lab, trees, "commands.sh", [], plug_disks, say)
 
 
 def main() -> int:
@@ -145,7 +133,7 @@ def main() -> int:
     lab = Lab(home)
     try:
         say(f"{qemu()}")
-        run(lab, Packages(CACHE), say)
+        run(lab, say)
     except (Failure, Missing, MonitorError, subprocess.TimeoutExpired) as problem:
         print(f"real: FAILED: {problem}", file=sys.stderr)
         return 1

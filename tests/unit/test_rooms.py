@@ -20,6 +20,10 @@ FORBIDDEN = [
     ("namespace", ["guest", "lab", "faces", "machine", "cli", "hostio", "disk", "channel", "_core"]),
     ("guest", ["lab", "cli"]),
     ("tools", ["lab", "cli"]),
+    (
+        "guestimage",
+        ["machine", "faces", "guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core"],
+    ),
 ]
 
 

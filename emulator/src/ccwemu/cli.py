@@ -32,6 +32,7 @@ usage: ccwemu COMMAND ...
                              end a lab and remove it (--keep: leave disks and file systems for the next up)
   validate LAB.yml           check a lab's definition
   disk create | info         make or describe a disk image
+  guest-image build | list   make the kernel and root file system of real guests
 
 ccwemu COMMAND --help says more. Labs are kept in $CCWEMU_HOME (default: ~/.local/state/ccwemu).
 """
@@ -356,6 +357,12 @@ def _print_disk(description: object) -> None:
         print(f"partition {number}: {partition}")
 
 
+def _guest_image(command: str, rest: list[str]) -> int:
+    from ccwemu.guestimage import command as guest_image
+
+    return guest_image.main(rest)
+
+
 _COMMANDS = {
     "up": _up,
     "ps": _ps,
@@ -364,4 +371,5 @@ _COMMANDS = {
     "down": _down,
     "validate": _validate,
     "disk": _disk,
+    "guest-image": _guest_image,
 }

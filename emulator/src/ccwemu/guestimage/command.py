@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``ccwemu guest-image``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+
+def main(words: Sequence[str]) -> int:
+    """Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="ccwemu guest-image",
+        description="Kernel and root file system of guests of kind real, made from Debian's s390x packages.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    from ccwemu.guestimage import image
+    from ccwemu.guestimage.tools import Missing
+
+    build = actions.add_parser("build", help="build an image, unless it is there")
+    build.add_argument("--kernel", metavar="SERIES", default="6.1", help=f"{' or '.join(image.KERNELS)}; default 6.1")
+    actions.add_parser("list", help="the images that are there")
+    arguments = parser.parse_args(words)
+    try:
+        return _build(arguments.kernel) if arguments.action == "build" else _list()
+    except Missing as problem:
+        print(f"ccwemu: {problem}", file=sys.stderr)
+        return 1
+
+
+def _build(kernel: str) -> int:
+    from ccwemu.guestimage import image
+
+    built = image.build(kernel, lambda text: print(f"{text} ...", file=sys.stderr, flush=True))
+    print(f"guest image {built.release}: {built.directory}")
+    return 0
+
+
+def _list() -> int:
+    from ccwemu.guestimage import image
+
+    found = image.listed()
+    for each in found:
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.made))
+        note = "" if each.current else "  (of another version of ccwemu)"
+        print(
+            f"{each.series:<5} {each.image.release:<24} {made} {each.size >> 20:>5} MiB  {each.image.directory}{note}"
+        )
+    if not found:
+        print(f"no guest image in {image.cache()}; ccwemu guest-image build makes one", file=sys.stderr)
+    return 0

@@ -253,6 +253,8 @@ class ReservedTape:
 
     def __init__(self) -> None:
         self.reserved = True
+        self.silent = 0
+        """Paths over which no status comes."""
         self.commands: list[int] = []
 
     def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float = 0) -> Ending:
@@ -260,6 +262,8 @@ class ReservedTape:
         irb[8] = 0x0C
         command = program[0].command
         self.commands.append(command)
+        if lpm & self.silent:
+            raise TimeoutError(errno.ETIMEDOUT, "")
         if command == 0xE4:
             return Ending(0, bytes(irb), (bytes.fromhex("ff348022348004"),))
         if command == 0x34:
@@ -295,6 +299,47 @@ def test_a_device_that_is_reserved_elsewhere() -> None:
     assert channel.commands[-6:] == [0x14, 0x94, 0x34, 0x34, 0xAF, 0xAF]
     write(machine, f"{DEV}/online", "0")
     assert channel.commands[-2:] == [0xAF, 0xAF]  # out of the path group
+
+
+def test_status_that_does_not_come() -> None:
+    """A path without it is not used; a device that nowhere says what it is, is boxed."""
+    channel = ReservedTape()
+    channel.reserved, channel.silent = False, 0x80
+    machine = Machine(spec(), OneChannel(channel), threaded=False)
+    machine.boot()
+    CcwBusDriver(machine.ccw_bus, Tape(), groups_paths=True).register()
+    write(machine, f"{DEV}/online", "1")
+    assert (read(machine, f"{SCH}/vpm"), channel.commands.count(0xE4)) == ("40\n", 2)
+    channel.silent = 0xFF
+    machine = Machine(spec(), OneChannel(channel), threaded=False)
+    machine.boot()
+    assert read(machine, f"{DEV}/availability") == "boxed\n"
+
+
+def test_a_device_that_goes_and_comes() -> None:
+    """Kept where it is online and its driver wants to; otherwise it goes with its subchannel, and is found anew."""
+    machine, tape = booted()
+    write(machine, f"{DEV}/online", "1")
+    machine.device_gone("0.0.0002")
+    machine.settle()
+    assert (read(machine, f"{DEV}/availability"), read(machine, f"{SCH}/vpm")) == ("no device\n", "00\n")
+    machine.device_back("0.0.0002")
+    machine.settle()
+    assert (read(machine, f"{DEV}/availability"), read(machine, f"{DEV}/online")) == ("good\n", "1\n")
+    machine.device_gone("0.0.0002")
+    write(machine, f"{DEV}/online", "0")
+    machine.settle()
+    assert find(machine, SCH) is None
+    write(machine, "/sys/devices/css0/rescan", "1")
+    assert find(machine, SCH) is None
+    machine.device_back("0.0.0002")
+    machine.settle()
+    assert read(machine, f"{DEV}/online") == "0\n"
+    machine.device_gone("0.0.0002")
+    machine.settle()
+    assert find(machine, SCH) is None
+    machine.device_gone("0.0.0002")
+    assert tape.calls[-1] == "remove"
 
 
 def test_standby() -> None:

@@ -24,6 +24,7 @@ MULTIPATH = 0x80
 PGID_LENGTH = 12
 SENSE_ID_LENGTH = 40
 
+IRB_SIZE = 96
 CHANNEL_END, DEVICE_END, UNIT_CHECK = 0x08, 0x04, 0x02
 
 RESERVED_ELSEWHERE = 0x20
@@ -53,10 +54,15 @@ def paths(mask: int) -> Iterator[int]:
 
 
 def _run(channel: ChannelDevice, command: int, data: bytes | int, lpm: int) -> Ending | None:
-    """None: not operational over that path. A unit check is tried again: it may report an earlier event."""
+    """None: not operational over that path. A unit check is tried again: it may report an earlier event.
+
+    A program that timed out has no status.
+    """
     for _ in range(TRIES):
         try:
             ending = channel.run([Ccw(command, data, SLI)], lpm)
+        except TimeoutError:  # no second try on this path (ccw_request_timeout)
+            return Ending(0, bytes(IRB_SIZE))
         except OSError as problem:
             if problem.errno in (errno.ENODEV, errno.EACCES):
                 return None

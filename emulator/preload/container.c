@@ -7,6 +7,7 @@
 #include <linux/vfio.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define PAGE UINT64_C(4096)
@@ -21,14 +22,17 @@ static long set_iommu(struct container *container, unsigned long type)
 	return 0;
 }
 
-static long get_info(struct vfio_iommu_type1_info *info)
+static long get_info(void *argument)
 {
-	if (info->argsz < offsetof(struct vfio_iommu_type1_info, cap_offset))
+	const size_t least = offsetof(struct vfio_iommu_type1_info, cap_offset);
+	struct vfio_iommu_type1_info info = {0};
+
+	memcpy(&info, argument, least);
+	if (info.argsz < least)
 		return -EINVAL;
-	info->flags = VFIO_IOMMU_INFO_PGSIZES;
-	info->iova_pgsizes = ~(PAGE - 1);
-	if (info->argsz >= sizeof(*info))
-		info->cap_offset = 0;
+	info.flags = VFIO_IOMMU_INFO_PGSIZES;
+	info.iova_pgsizes = ~(PAGE - 1);
+	memcpy(argument, &info, info.argsz >= sizeof(info) ? sizeof(info) : least);
 	return 0;
 }
 
@@ -37,30 +41,38 @@ static bool valid_range(uint64_t start, uint64_t size)
 	return size && !((start | size) & (PAGE - 1)) && start + (size - 1) >= start;
 }
 
-static long map_dma(struct container *container, const struct vfio_iommu_type1_dma_map *map)
+static long map_dma(struct container *container, const void *argument)
 {
 	const uint32_t access = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
-	const struct storage_area area = {.start = map->iova, .size = map->size, .host = (uint8_t *)(uintptr_t)map->vaddr};
+	struct vfio_iommu_type1_dma_map map;
+	struct storage_area area = {0};
 
-	if (map->argsz < sizeof(*map) || map->flags & ~access || !(map->flags & access) || map->vaddr & (PAGE - 1) ||
-	    !valid_range(map->iova, map->size))
+	memcpy(&map, argument, sizeof(map));
+	if (map.argsz < sizeof(map) || map.flags & ~access || !(map.flags & access) || map.vaddr & (PAGE - 1) ||
+	    !valid_range(map.iova, map.size))
 		return -EINVAL;
-	if ((map->flags & access) != access)
+	if ((map.flags & access) != access)
 		return 0; /* vfio-ccw pins pages for both: to a channel program this is not there */
+	area.start = map.iova;
+	area.size = map.size;
+	area.host = (uint8_t *)(uintptr_t)map.vaddr;
 	return -storage_map(&container->storage, &area);
 }
 
 /* Take out what lies in the range. An area that only partly does is refused, as type 1 version 2 does. */
-static long unmap_dma(struct container *container, struct vfio_iommu_type1_dma_unmap *unmap)
+static long unmap_dma(struct container *container, void *argument)
 {
+	struct vfio_iommu_type1_dma_unmap unmap;
 	const struct storage_area *edge;
-	uint64_t last = unmap->iova + (unmap->size - 1), done = 0;
+	uint64_t last, done = 0;
 	void *owner;
 
-	if (unmap->argsz < sizeof(*unmap) || unmap->flags || !valid_range(unmap->iova, unmap->size))
+	memcpy(&unmap, argument, sizeof(unmap));
+	if (unmap.argsz < sizeof(unmap) || unmap.flags || !valid_range(unmap.iova, unmap.size))
 		return -EINVAL;
-	edge = storage_find(&container->storage, unmap->iova);
-	if (edge && edge->start != unmap->iova)
+	last = unmap.iova + (unmap.size - 1);
+	edge = storage_find(&container->storage, unmap.iova);
+	if (edge && edge->start != unmap.iova)
 		return -EINVAL;
 	edge = storage_find(&container->storage, last);
 	if (edge && edge->start + (edge->size - 1) != last)
@@ -68,12 +80,13 @@ static long unmap_dma(struct container *container, struct vfio_iommu_type1_dma_u
 	for (size_t i = container->storage.count; i-- > 0;) {
 		const struct storage_area area = container->storage.areas[i];
 
-		if (area.start < unmap->iova || area.start > last)
+		if (area.start < unmap.iova || area.start > last)
 			continue;
 		storage_unmap(&container->storage, area.start, area.size, &owner);
 		done += area.size;
 	}
-	unmap->size = done;
+	unmap.size = done;
+	memcpy(argument, &unmap, sizeof(unmap));
 	return 0;
 }
 

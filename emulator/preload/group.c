@@ -12,19 +12,26 @@
 #include "mdev.h"
 #include "paths.h"
 
-static long get_status(const struct group *group, struct vfio_group_status *status)
+static long get_status(const struct group *group, void *argument)
 {
-	if (status->argsz < sizeof(*status))
+	struct vfio_group_status status;
+
+	memcpy(&status, argument, sizeof(status));
+	if (status.argsz < sizeof(status))
 		return -EINVAL;
-	status->flags = VFIO_GROUP_FLAGS_VIABLE | (group->container ? VFIO_GROUP_FLAGS_CONTAINER_SET : 0u);
+	status.flags = VFIO_GROUP_FLAGS_VIABLE | (group->container ? VFIO_GROUP_FLAGS_CONTAINER_SET : 0u);
+	memcpy(argument, &status, sizeof(status));
 	return 0;
 }
 
-static long set_container(struct group *group, const int *fd)
+static long set_container(struct group *group, const void *argument)
 {
+	int fd;
+
 	if (group->container)
 		return -EINVAL;
-	group->container = container_of(*fd);
+	memcpy(&fd, argument, sizeof(fd));
+	group->container = container_of(fd);
 	if (!group->container)
 		return -EINVAL;
 	container_attach(group->container);

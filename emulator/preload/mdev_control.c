@@ -10,18 +10,23 @@
 
 #include "mdev.h"
 
-static long get_info(struct vfio_device_info *info)
+static long get_info(void *argument)
 {
-	if (info->argsz < offsetof(struct vfio_device_info, num_irqs) + sizeof(info->num_irqs))
+	struct vfio_device_info info = {0};
+	const size_t least = offsetof(struct vfio_device_info, num_irqs) + sizeof(info.num_irqs);
+
+	memcpy(&info, argument, least);
+	if (info.argsz < least)
 		return -EINVAL;
-	info->flags = VFIO_DEVICE_FLAGS_CCW | VFIO_DEVICE_FLAGS_RESET;
-	info->num_regions = VFIO_REGIONS;
-	info->num_irqs = VFIO_IRQS;
+	info.flags = VFIO_DEVICE_FLAGS_CCW | VFIO_DEVICE_FLAGS_RESET;
+	info.num_regions = VFIO_REGIONS;
+	info.num_irqs = VFIO_IRQS;
+	memcpy(argument, &info, least);
 	return 0;
 }
 
 /* What kind of region it is; all but the first have this behind the fixed part, where the caller has room. */
-static void put_kind(struct vfio_region_info *info, uint32_t subtype)
+static void put_kind(struct vfio_region_info *info, void *behind, uint32_t subtype)
 {
 	struct vfio_region_info_cap_type kind = {
 		.header = {.id = VFIO_REGION_INFO_CAP_TYPE, .version = 1},
@@ -35,11 +40,11 @@ static void put_kind(struct vfio_region_info *info, uint32_t subtype)
 		info->cap_offset = 0;
 		return;
 	}
-	memcpy((uint8_t *)info + sizeof(*info), &kind, sizeof(kind));
+	memcpy(behind, &kind, sizeof(kind));
 	info->cap_offset = sizeof(*info);
 }
 
-static long get_region_info(struct vfio_region_info *info)
+static long get_region_info(void *argument)
 {
 	static const struct {
 		uint32_t size, flags, subtype;
@@ -51,23 +56,31 @@ static long get_region_info(struct vfio_region_info *info)
 		[VFIO_CRW] = {VFIO_CRW_SIZE, VFIO_REGION_INFO_FLAG_READ, VFIO_REGION_SUBTYPE_CCW_CRW},
 	};
 
-	if (info->argsz < sizeof(*info) || info->index >= VFIO_REGIONS)
+	struct vfio_region_info info;
+
+	memcpy(&info, argument, sizeof(info));
+	if (info.argsz < sizeof(info) || info.index >= VFIO_REGIONS)
 		return -EINVAL;
-	info->offset = (uint64_t)info->index << VFIO_REGION_SHIFT;
-	info->size = regions[info->index].size;
-	info->flags = regions[info->index].flags;
-	info->cap_offset = 0;
-	if (regions[info->index].subtype)
-		put_kind(info, regions[info->index].subtype);
+	info.offset = (uint64_t)info.index << VFIO_REGION_SHIFT;
+	info.size = regions[info.index].size;
+	info.flags = regions[info.index].flags;
+	info.cap_offset = 0;
+	if (regions[info.index].subtype)
+		put_kind(&info, (uint8_t *)argument + sizeof(info), regions[info.index].subtype);
+	memcpy(argument, &info, sizeof(info));
 	return 0;
 }
 
-static long get_irq_info(struct vfio_irq_info *info)
+static long get_irq_info(void *argument)
 {
-	if (info->argsz < sizeof(*info) || info->index >= VFIO_IRQS)
+	struct vfio_irq_info info;
+
+	memcpy(&info, argument, sizeof(info));
+	if (info.argsz < sizeof(info) || info.index >= VFIO_IRQS)
 		return -EINVAL;
-	info->flags = VFIO_IRQ_INFO_EVENTFD;
-	info->count = 1;
+	info.flags = VFIO_IRQ_INFO_EVENTFD;
+	info.count = 1;
+	memcpy(argument, &info, sizeof(info));
 	return 0;
 }
 
@@ -98,31 +111,34 @@ static void trigger(struct mdev *mdev, uint32_t index)
 	mdev_leave(mdev);
 }
 
-static long set_irqs(struct mdev *mdev, const struct vfio_irq_set *set)
+static long set_irqs(struct mdev *mdev, const void *argument)
 {
-	const uint8_t *data = (const uint8_t *)set + sizeof(*set);
-	size_t room = set->argsz < sizeof(*set) ? 0 : set->argsz - sizeof(*set);
+	const uint8_t *data = (const uint8_t *)argument + sizeof(struct vfio_irq_set);
+	struct vfio_irq_set set;
+	size_t room;
 	int fd;
 
-	if (set->argsz < sizeof(*set) || set->index >= VFIO_IRQS || set->start || set->count > 1)
+	memcpy(&set, argument, sizeof(set));
+	room = set.argsz < sizeof(set) ? 0 : set.argsz - sizeof(set);
+	if (set.argsz < sizeof(set) || set.index >= VFIO_IRQS || set.start || set.count > 1)
 		return -EINVAL;
-	if ((set->flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) != VFIO_IRQ_SET_ACTION_TRIGGER)
+	if ((set.flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) != VFIO_IRQ_SET_ACTION_TRIGGER)
 		return -EINVAL;
-	switch (set->flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
+	switch (set.flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
 	case VFIO_IRQ_SET_DATA_NONE:
-		trigger(mdev, set->index);
+		trigger(mdev, set.index);
 		return 0;
 	case VFIO_IRQ_SET_DATA_BOOL:
-		if (!set->count || !room)
+		if (!set.count || !room)
 			return -EINVAL;
 		if (*data)
-			trigger(mdev, set->index);
+			trigger(mdev, set.index);
 		return 0;
 	case VFIO_IRQ_SET_DATA_EVENTFD:
-		if (!set->count || room < sizeof(fd))
+		if (!set.count || room < sizeof(fd))
 			return -EINVAL;
 		memcpy(&fd, data, sizeof(fd));
-		return set_eventfd(mdev, set->index, fd);
+		return set_eventfd(mdev, set.index, fd);
 	default:
 		return -EINVAL;
 	}

@@ -14,7 +14,10 @@
 
 struct node;
 
-/* All return a result of 0 or more, or a negative errno. */
+/*
+ * All return a result of 0 or more, or a negative errno. What control is given may lie at any address: it is copied in
+ * and out, as the kernel does.
+ */
 struct node_class {
 	long (*control)(struct node *node, unsigned long request, void *argument);
 	ssize_t (*read)(struct node *node, void *data, size_t size, uint64_t offset);

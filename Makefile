@@ -141,7 +141,7 @@ coverage: setup-tests ## lines of the core that its tests reach
 
 .PHONY: bench
 bench: setup ## speed against Hercules and the memory's limit, into build/bench.json (ONLY=core, ROUNDS, SECONDS)
-	@.ci/system-packages bench
+	@.ci/system-packages bench || echo 'Going on without: the figures say so.' >&2
 	@ONLY=$(ONLY) $(BIN)/python tests/bench/run.py
 
 .PHONY: requirements

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -23,7 +25,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value. ``ratio``: how many times faster than the peer; of a limit, how many times the limit."""
+    """A measured value. ``ratio``: how many times faster than the peer; of a limit, how many times the limit.
+
+    ``measured``: false where the peer was not there, so that nothing can be said of the target.
+    """
 
     name: str
     unit: str
@@ -32,32 +37,53 @@ class Figure:
     peer_value: float | None = None
     ratio: float | None = None
     target: Target | None = None
+    measured: bool = True
 
     @property
     def met(self) -> bool | None:
-        """None without a target."""
-        if self.target is None:
+        """None without a target, or without a peer."""
+        if self.target is None or not self.measured:
             return None
         return self.target.met(self.value if self.ratio is None else self.ratio)
 
     def to_json(self) -> dict[str, Any]:
-        fields = asdict(self)
-        for name in ("value", "peer_value", "ratio"):
-            fields[name] = None if fields[name] is None else round(fields[name], 3)
-        fields["target"] = None if self.target is None else str(self.target)
-        return {**fields, "met": self.met}
+        def rounded(value: float | None) -> float | None:
+            return None if value is None else round(value, 3)
+
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "value": rounded(self.value),
+            "peer": self.peer,
+            "peer_value": rounded(self.peer_value),
+            "ratio": rounded(self.ratio),
+            "target": None if self.target is None else str(self.target),
+            "met": self.met,
+        }
 
 
-def faster(name: str, value: float, peer: str, peer_value: float, least: float | None = None) -> Figure:
-    """A time against a peer's time."""
+def faster(
+    name: str, times: Sequence[float], peer: str, peer_times: Sequence[float], least: float | None = None
+) -> Figure:
+    """Times (µs) of several rounds against a peer's times in the same rounds; without any, the peer was not there.
+
+    The ratio is the median of the rounds' ratios: what disturbs a round disturbs both.
+    """
     target = None if least is None else Target(least=least)
-    return Figure(name, "µs", value, peer, peer_value, peer_value / value, target)
+    value = statistics.median(times)
+    if not peer_times:
+        return Figure(name, "µs", value, f"{peer}: not there", target=target, measured=False)
+    ratio = statistics.median(other / own for own, other in zip(times, peer_times, strict=True))
+    return Figure(name, "µs", value, peer, statistics.median(peer_times), ratio, target)
 
 
-def bounded(name: str, value: float, limit: str, limit_value: float, most: float | None = None) -> Figure:
-    """A time against what is possible at all."""
+def bounded(
+    name: str, times: Sequence[float], limit: str, limit_times: Sequence[float], most: float | None = None
+) -> Figure:
+    """Times (µs) of several rounds against what was possible at all in the same rounds."""
+    ratio = statistics.median(own / best for own, best in zip(times, limit_times, strict=True))
     target = None if most is None else Target(most=most)
-    return Figure(name, "µs", value, limit, limit_value, value / limit_value, target)
+    return Figure(name, "µs", statistics.median(times), limit, statistics.median(limit_times), ratio, target)
 
 
 def table(figures: list[Figure]) -> str:

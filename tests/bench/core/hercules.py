@@ -22,7 +22,10 @@ STOPPED = re.compile(r"STATUS=\S+ PSW=[0-9A-F ]+ M")
 SAVED = re.compile("HHCPN170I")
 
 
-def version() -> str:
+def version() -> str | None:
+    """What it says of itself; None: it is not installed."""
+    if not Path(PROGRAM).exists():
+        return None
     done = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     return (done.stdout + done.stderr).strip().splitlines()[0]
 

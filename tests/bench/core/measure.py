@@ -86,9 +86,6 @@ class Contestant:
         for workload, time in self._run(self._jobs(number)).items():
             self.times[workload].append(time)
 
-    def best(self, workload: Workload) -> float:
-        return min(self.times[workload])
-
     def details(self) -> dict[str, Any]:
         return {
             str(workload): {"min": min(times), "median": statistics.median(times), "max": max(times), "all": times}
@@ -135,9 +132,12 @@ def _measure(
     not_first = tuple(workload for workload in WORKLOADS if workload.tracks != "first")
     first = tuple(workload for workload in WORKLOADS if workload.tracks == "first")
     peer = Contestant("hercules", Hercules(images["hercules"], work / "hercules"), (EMPTY, *not_first), (False, True))
+    peer_version = version()
     core = Contestant("core", Core(build, images["core"], work / "direct"), (*first, EMPTY, *not_first))
     vfio = Contestant("vfio", Core(build, images["core"], work / "vfio", "vfio"), VFIO_WORKLOADS)
-    contestants = (peer, core, vfio)
+    contestants = (peer, core, vfio) if peer_version else (core, vfio)
+    if not peer_version:
+        _say("core: Hercules is not installed (Debian package hercules): no figure is compared with it")
     for contestant in contestants:
         _say(f"{contestant.name}: verifying, calibrating")
         contestant.verify()
@@ -156,40 +156,40 @@ def _measure(
             for name, value in measured.items():
                 into[name].append(value)
     others = max(0.0, _busy() - busy - (_own() - own))
-    possible = {name: min(values) for name, values in limits.items()}
-    calls = {name: min(values) for name, values in python.items()}
     details = {
-        "peer": version(),
+        "peer": peer_version,
         "rounds": rounds,
         "seconds_per_job": seconds,
         "checked": {contestant.name: contestant.checked for contestant in contestants},
         "cpu_seconds_of_others": round(others, 2),
-        "fastest of": "each round's repetitions; build/bench.json has the fastest of all rounds",
+        "times of": "the fastest of each round's repetitions; build/bench.json has the median of the rounds",
         "times": {contestant.name: contestant.details() for contestant in contestants},
         "limits": limits,
         "python": python,
     }
-    return _figures(peer, core, vfio, possible, calls), details
+    return _figures(peer, core, vfio, limits, python), details
 
 
 HERCULES_TARGETS = {"nop.hot": 5, "read12.hot": 2, "read12.sweep": 10, "search1.hot": 2, "search12.hot": 2}
 
 
 def _figures(
-    peer: Contestant, core: Contestant, vfio: Contestant, limits: dict[str, float], python: dict[str, float]
+    peer: Contestant, core: Contestant, vfio: Contestant, limits: dict[str, list[float]], python: dict[str, list[float]]
 ) -> list[Figure]:
     name = "Hercules 3.13"
-    figures = [Figure("core.empty.hot", "µs", core.best(EMPTY), name, peer.best(EMPTY))]
+    empty = statistics.median(peer.times[EMPTY]) if peer.times[EMPTY] else None
+    figures = [Figure("core.empty.hot", "µs", statistics.median(core.times[EMPTY]), name, empty)]
     for workload in WORKLOADS:
         if workload.tracks == "first":  # to Hercules each track of a sweep is a new one
-            sweep = peer.best(Workload(workload.kind, "sweep"))
-            figures.append(faster(f"core.{workload}", core.best(workload), f"{name}, sweep", sweep, 10))
+            sweep = peer.times[Workload(workload.kind, "sweep")]
+            figures.append(faster(f"core.{workload}", core.times[workload], f"{name}, sweep", sweep, 10))
             continue
         least = HERCULES_TARGETS.get(str(workload))
-        figures.append(faster(f"core.{workload}", core.best(workload), name, peer.best(workload), least))
+        figures.append(faster(f"core.{workload}", core.times[workload], name, peer.times[workload], least))
 
     def limit(kind: str, tracks: str, of: str, most: float | None = None) -> Figure:
-        return bounded(f"core.{kind}.{tracks}.limit", core.best(Workload(kind, tracks)), "memory", limits[of], most)
+        times = core.times[Workload(kind, tracks)]
+        return bounded(f"core.{kind}.{tracks}.limit", times, "memory", limits[of], most)
 
     figures += [
         limit("read12", "hot", "read.hot", 1.5),
@@ -199,11 +199,16 @@ def _figures(
         limit("write12", "sweep", "write.sweep"),
     ]
     for workload in VFIO_WORKLOADS:
-        figures.append(faster(f"core.vfio.{workload}", vfio.best(workload), name, peer.best(workload)))
-    for kind in binding.KINDS:
-        alone = core.best(Workload(kind, "hot"))
-        added = python[kind] - python["loop"] - alone
-        figures.append(
-            Figure(f"core.python.{kind}.added", "µs", added, "the same from C", alone, target=Target(most=1))
-        )
+        figures.append(faster(f"core.vfio.{workload}", vfio.times[workload], name, peer.times[workload]))
+    figures += [_added(kind, core.times[Workload(kind, "hot")], python) for kind in binding.KINDS]
     return figures
+
+
+def _added(kind: str, alone: list[float], python: dict[str, list[float]]) -> Figure:
+    """What Python's calls add to a program, by rounds."""
+    added = statistics.median(
+        whole - loop - c for whole, loop, c in zip(python[kind], python["loop"], alone, strict=True)
+    )
+    return Figure(
+        f"core.python.{kind}.added", "µs", added, "the same from C", statistics.median(alone), target=Target(most=1)
+    )

@@ -7,6 +7,7 @@ Every record of the volume is different: a stamp (CCHHR), pseudo-random bytes, t
 from __future__ import annotations
 
 import random
+import shutil
 import struct
 import subprocess
 from functools import lru_cache
@@ -30,27 +31,39 @@ def record(cylinder: int, head: int, number: int) -> bytes:
     return stamp + noise()[at : at + BLOCK - 16] + stamp
 
 
-def _track(cylinder: int, head: int) -> bytes:
+def _track(cylinder: int, head: int, blocks: int = BLOCKS) -> bytes:
     parts = [struct.pack(">BHH", 0, cylinder, head), struct.pack(">HHBBH", cylinder, head, 0, 0, 8), bytes(8)]
-    for number in range(1, BLOCKS + 1):
+    for number in range(1, blocks + 1):
         parts += [struct.pack(">HHBBH", cylinder, head, number, 0, BLOCK), record(cylinder, head, number)]
     track = b"".join(parts) + b"\xff" * 8
     return track + bytes(TRACK_SLOT - len(track))
 
 
-def make(path: Path) -> None:
-    """Hercules' dasdinit makes the volume; then every track is laid out. Raises RuntimeError."""
-    path.unlink(missing_ok=True)
+def _blank(path: Path) -> None:
+    """A volume with nothing on it: as Hercules' tool makes it, or ours where that is missing. Raises RuntimeError."""
+    if shutil.which("dasdinit") is None:
+        with path.open("wb") as file:
+            file.write(struct.pack("<8sIIB", b"CKD_P370", HEADS, TRACK_SLOT, 0x90).ljust(HEADER, b"\0"))
+            for head in range(HEADS):
+                file.write(_track(0, head, 0))
+            file.truncate(HEADER + CYLINDERS * HEADS * TRACK_SLOT)
+        return
     made = subprocess.run(
         ["dasdinit", str(path), "3390", "BENCH0", str(CYLINDERS)], capture_output=True, text=True, check=False
     )
     if made.returncode:
         raise RuntimeError(f"dasdinit could not make {path}: {made.stdout}{made.stderr}")
+
+
+def make(path: Path) -> None:
+    """Make a blank volume, and lay every track out. Raises RuntimeError."""
+    path.unlink(missing_ok=True)
+    _blank(path)
     path.chmod(0o644)
     with path.open("r+b") as file:
         magic, heads, slot = struct.unpack("<8sII", file.read(16))
         if (magic, heads, slot) != (b"CKD_P370", HEADS, TRACK_SLOT):
-            raise RuntimeError(f"{path}: dasdinit made {magic!r} with {heads} heads and tracks of {slot} bytes")
+            raise RuntimeError(f"{path}: the header has {magic!r} with {heads} heads and tracks of {slot} bytes")
         file.seek(HEADER + HEADS * TRACK_SLOT)
         for cylinder in range(1, CYLINDERS):
             file.write(b"".join(_track(cylinder, head) for head in range(HEADS)))

@@ -3,7 +3,6 @@
 #include "ckd_image.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,19 +18,6 @@ static const uint8_t magic[8] = {'C', 'K', 'D', '_', 'P', '3', '7', '0'};
 
 /* The header: magic, heads (LE32), track size (LE32), device type, file sequence, highest cylinder (LE16). */
 enum { HEADER_HEADS = 8, HEADER_TRACK_SIZE = 12, HEADER_TYPE = 16, HEADER_SEQUENCE = 17 };
-
-__attribute__((format(printf, 4, 5)))
-static bool wrong(struct ckd_problem *problem, int error, uint64_t offset, const char *format, ...)
-{
-	va_list args;
-
-	problem->error = error;
-	problem->offset = offset;
-	va_start(args, format);
-	vsnprintf(problem->text, sizeof(problem->text), format, args);
-	va_end(args);
-	return false;
-}
 
 uint32_t ckd_record_cells(uint32_t key_length, uint32_t data_length)
 {
@@ -69,89 +55,36 @@ static bool check_header(struct ckd_image *image, struct ckd_problem *problem)
 
 	if (memcmp(header, magic, sizeof(magic))) {
 		if (!memcmp(header, "CKD_C370", 8) || !memcmp(header, "CKD_S370", 8))
-			return wrong(problem, EILSEQ, 0, "this is a compressed CKD image; only uncompressed ones "
+			return ckd_wrong(problem, EILSEQ, 0, "this is a compressed CKD image; only uncompressed ones "
 				     "(CKD_P370) are supported: convert it with Hercules' dasdcopy");
-		return wrong(problem, EILSEQ, 0, "not a CKD disk image: it does not begin with CKD_P370");
+		return ckd_wrong(problem, EILSEQ, 0, "not a CKD disk image: it does not begin with CKD_P370");
 	}
 	image->heads = get_le32(header + HEADER_HEADS);
 	image->track_size = get_le32(header + HEADER_TRACK_SIZE);
 	if (header[HEADER_TYPE] != CKD_3390_TYPE)
-		return wrong(problem, EILSEQ, HEADER_TYPE, "device type %02x in the header, expected 90 (3390)",
+		return ckd_wrong(problem, EILSEQ, HEADER_TYPE, "device type %02x in the header, expected 90 (3390)",
 			     header[HEADER_TYPE]);
 	if (image->heads != CKD_3390_HEADS)
-		return wrong(problem, EILSEQ, HEADER_HEADS, "%u heads in the header, expected 15", image->heads);
+		return ckd_wrong(problem, EILSEQ, HEADER_HEADS, "%u heads in the header, expected 15", image->heads);
 	if (image->track_size != CKD_3390_TRACK_SIZE)
-		return wrong(problem, EILSEQ, HEADER_TRACK_SIZE, "track size %u in the header, expected %u",
+		return ckd_wrong(problem, EILSEQ, HEADER_TRACK_SIZE, "track size %u in the header, expected %u",
 			     image->track_size, CKD_3390_TRACK_SIZE);
 	if (header[HEADER_SEQUENCE] > 1)
-		return wrong(problem, EILSEQ, HEADER_SEQUENCE, "file %u of an image of several files; images of one "
+		return ckd_wrong(problem, EILSEQ, HEADER_SEQUENCE, "file %u of an image of several files; images of one "
 			     "file only are supported", header[HEADER_SEQUENCE]);
 	cut_journal_off(image);
 	tracks = (image->size - CKD_HEADER_SIZE) / image->track_size;
 	image->cylinders = (uint32_t)(tracks / image->heads);
 	if (!image->cylinders || tracks % image->heads ||
 	    (image->size - CKD_HEADER_SIZE) % image->track_size)
-		return wrong(problem, EILSEQ, image->size, "truncated: the file ends after %llu tracks and %llu bytes, "
+		return ckd_wrong(problem, EILSEQ, image->size, "truncated: the file ends after %llu tracks and %llu bytes, "
 			     "expected whole cylinders of %u tracks of %u bytes", (unsigned long long)tracks,
 			     (unsigned long long)((image->size - CKD_HEADER_SIZE) % image->track_size), image->heads,
 			     image->track_size);
 	if (image->cylinders > CKD_MAX_CYLINDERS)
-		return wrong(problem, EILSEQ, image->size, "%u cylinders, at most %u are possible", image->cylinders,
+		return ckd_wrong(problem, EILSEQ, image->size, "%u cylinders, at most %u are possible", image->cylinders,
 			     CKD_MAX_CYLINDERS);
 	return true;
-}
-
-/* Home address and record 0 of a track, which lies in the image or is about to be put there. */
-static bool check_home(const struct ckd_image *image, uint32_t number, const uint8_t *track,
-		       struct ckd_problem *problem)
-{
-	uint64_t offset = (uint64_t)(ckd_track(image, number) - image->base);
-	uint32_t cylinder = number / image->heads, head = number % image->heads;
-	uint8_t expected[4];
-
-	ckd_put_address(expected, cylinder, head);
-	if (memcmp(track + 1, expected, sizeof(expected)))
-		return wrong(problem, EILSEQ, offset, "cylinder %u head %u: home address %02x%02x %02x%02x, expected "
-			     "%02x%02x %02x%02x", cylinder, head, track[1], track[2], track[3], track[4],
-			     expected[0], expected[1], expected[2], expected[3]);
-	if (ckd_record_at(track, image->track_size, CKD_FIRST_RECORD) != CKD_RECORD || track[CKD_FIRST_RECORD + 4])
-		return wrong(problem, EILSEQ, offset + CKD_FIRST_RECORD, "cylinder %u head %u: no record 0 after the "
-			     "home address", cylinder, head);
-	return true;
-}
-
-static bool check_records(const struct ckd_image *image, uint32_t number, struct ckd_problem *problem)
-{
-	const uint8_t *track = ckd_track(image, number);
-	uint32_t offset = CKD_FIRST_RECORD;
-
-	for (;;) {
-		switch (ckd_record_at(track, image->track_size, offset)) {
-		case CKD_END:
-			return true;
-		case CKD_BAD:
-			return wrong(problem, EILSEQ, (uint64_t)(track - image->base) + offset, "cylinder %u head %u: "
-				     "a record runs over the end of the track", number / image->heads,
-				     number % image->heads);
-		case CKD_RECORD:
-			offset += ckd_record_size(track + offset);
-		}
-	}
-}
-
-bool ckd_image_complete(const struct ckd_image *image, struct ckd_problem *problem)
-{
-	if (!atomic_load(&image->lost))
-		return true;
-	return wrong(problem, EILSEQ, 0, "bytes are missing: the file was truncated while it was open, or cannot be read");
-}
-
-bool ckd_image_check(const struct ckd_image *image, struct ckd_problem *problem)
-{
-	for (uint32_t number = 0; number < image->cylinders * image->heads; number++)
-		if (!check_home(image, number, ckd_track(image, number), problem) || !check_records(image, number, problem))
-			return ckd_image_complete(image, problem) && false;
-	return ckd_image_complete(image, problem);
 }
 
 static bool map(struct ckd_image *image, struct ckd_problem *problem)
@@ -160,20 +93,20 @@ static bool map(struct ckd_image *image, struct ckd_problem *problem)
 	void *base;
 
 	if (fstat(image->fd, &status))
-		return wrong(problem, errno, 0, "cannot be examined: %s", strerror(errno));
+		return ckd_wrong(problem, errno, 0, "cannot be examined: %s", strerror(errno));
 	if (!S_ISREG(status.st_mode))
-		return wrong(problem, EILSEQ, 0, "not a regular file");
+		return ckd_wrong(problem, EILSEQ, 0, "not a regular file");
 	if ((uint64_t)status.st_size < CKD_HEADER_SIZE)
-		return wrong(problem, EILSEQ, (uint64_t)status.st_size, "truncated: %lld bytes, shorter than the "
+		return ckd_wrong(problem, EILSEQ, (uint64_t)status.st_size, "truncated: %lld bytes, shorter than the "
 			     "header of a CKD disk image (%u)", (long long)status.st_size, CKD_HEADER_SIZE);
 	image->size = image->mapped = (size_t)status.st_size;
 	base = mmap(NULL, image->mapped, PROT_READ | PROT_WRITE, image->writable ? MAP_SHARED : MAP_PRIVATE, image->fd, 0);
 	if (base == MAP_FAILED)
-		return wrong(problem, errno, 0, "cannot be mapped%s: %s", image->writable ? " for writing" : "",
+		return ckd_wrong(problem, errno, 0, "cannot be mapped%s: %s", image->writable ? " for writing" : "",
 			     strerror(errno));
 	image->base = base;
 	if (!guard_add(base, image->mapped, &image->lost))
-		return wrong(problem, EMFILE, 0, "more images are open than one process can have");
+		return ckd_wrong(problem, EMFILE, 0, "more images are open than one process can have");
 	return true;
 }
 
@@ -182,14 +115,14 @@ static bool lock(const struct ckd_image *image, struct ckd_problem *problem)
 	if (!image->writable || !flock(image->fd, LOCK_EX | LOCK_NB))
 		return true;
 	if (errno == EWOULDBLOCK)
-		return wrong(problem, EWOULDBLOCK, 0, "in use: another program has the image open for writing");
-	return wrong(problem, errno, 0, "cannot be locked: %s", strerror(errno));
+		return ckd_wrong(problem, EWOULDBLOCK, 0, "in use: another program has the image open for writing");
+	return ckd_wrong(problem, errno, 0, "cannot be locked: %s", strerror(errno));
 }
 
 static bool make_spare(struct ckd_image *image, struct ckd_problem *problem)
 {
 	image->stage.spare = malloc(image->track_size);
-	return image->stage.spare || wrong(problem, ENOMEM, 0, "%s", strerror(ENOMEM));
+	return image->stage.spare || ckd_wrong(problem, ENOMEM, 0, "%s", strerror(ENOMEM));
 }
 
 /*
@@ -213,7 +146,7 @@ static bool begin_recovery(struct ckd_image *image, struct ckd_problem *problem)
 {
 	if (!unfinished(image) || ckd_journal_restage(image))
 		return true;
-	return wrong(problem, EILSEQ, image->size, "the journal behind the tracks is damaged: a track may be half "
+	return ckd_wrong(problem, EILSEQ, image->size, "the journal behind the tracks is damaged: a track may be half "
 		     "written; restore the image from a copy");
 }
 
@@ -222,29 +155,39 @@ static bool end_recovery(struct ckd_image *image, struct ckd_problem *problem)
 {
 	if (!image->stage.active || ckd_journal_finish(image))
 		return true;
-	return wrong(problem, errno, image->size, "the journal behind the tracks cannot be written: %s", strerror(errno));
+	return ckd_wrong(problem, errno, image->size, "the journal behind the tracks cannot be written: %s", strerror(errno));
 }
 
 static bool check_tracks(const struct ckd_image *image, struct ckd_problem *problem)
 {
 	for (uint32_t number = 0; number < image->cylinders * image->heads; number++)
-		if (!check_home(image, number, ckd_view(image, number), problem))
+		if (!ckd_check_home(image, number, ckd_view(image, number), problem))
 			return false;
 	return true;
 }
 
-bool ckd_image_open(struct ckd_image *image, int fd, bool writable, struct ckd_problem *problem)
+static bool open_image(struct ckd_image *image, int fd, bool writable, bool damaged, struct ckd_problem *problem)
 {
 	*image = (struct ckd_image){.fd = fd, .writable = writable};
 	atomic_flag_clear(&image->stage.busy);
 	if (lock(image, problem) && map(image, problem) && check_header(image, problem) && make_spare(image, problem) &&
-	    begin_recovery(image, problem) && ckd_image_complete(image, problem) && check_tracks(image, problem) &&
-	    end_recovery(image, problem))
+	    begin_recovery(image, problem) && ckd_image_complete(image, problem) &&
+	    (damaged || check_tracks(image, problem)) && end_recovery(image, problem))
 		return true;
 	ckd_discard(image);
 	image->writable = false; /* what is refused is left as it is, a journal included */
 	ckd_image_close(image);
 	return false;
+}
+
+bool ckd_image_open(struct ckd_image *image, int fd, bool writable, struct ckd_problem *problem)
+{
+	return open_image(image, fd, writable, false, problem);
+}
+
+bool ckd_image_open_damaged(struct ckd_image *image, int fd, struct ckd_problem *problem)
+{
+	return open_image(image, fd, false, true, problem);
 }
 
 void ckd_image_close(struct ckd_image *image)
@@ -267,7 +210,7 @@ static bool write_at(int fd, const uint8_t *bytes, size_t size, uint64_t offset,
 		if (done < 0) {
 			if (errno == EINTR)
 				continue;
-			return wrong(problem, errno, offset, "cannot be written: %s", strerror(errno));
+			return ckd_wrong(problem, errno, offset, "cannot be written: %s", strerror(errno));
 		}
 		bytes += done;
 		size -= (size_t)done;
@@ -282,11 +225,11 @@ bool ckd_image_create(int fd, uint32_t cylinders, uint32_t heads, struct ckd_pro
 	uint8_t bytes[CKD_HEADER_SIZE] = {0};
 
 	if (!cylinders || cylinders > CKD_MAX_CYLINDERS)
-		return wrong(problem, EINVAL, 0, "%u cylinders, expected 1 to %u", cylinders, CKD_MAX_CYLINDERS);
+		return ckd_wrong(problem, EINVAL, 0, "%u cylinders, expected 1 to %u", cylinders, CKD_MAX_CYLINDERS);
 	if (heads != CKD_3390_HEADS)
-		return wrong(problem, EINVAL, 0, "%u heads, a 3390 has 15", heads);
+		return ckd_wrong(problem, EINVAL, 0, "%u heads, a 3390 has 15", heads);
 	if (ftruncate(fd, (off_t)size))
-		return wrong(problem, errno, 0, "cannot be made %llu bytes long: %s", (unsigned long long)size,
+		return ckd_wrong(problem, errno, 0, "cannot be made %llu bytes long: %s", (unsigned long long)size,
 			     strerror(errno));
 	for (uint32_t number = 0; number < cylinders * heads; number++) {
 		ckd_empty_track(bytes, number / heads, number % heads);

@@ -61,6 +61,9 @@ struct ckd_problem {
  * Checks the header, the file's size, and home address and record 0 of each track.
  */
 bool ckd_image_open(struct ckd_image *image, int fd, bool writable, struct ckd_problem *problem);
+
+/* The same for a look into an image whose tracks may be damaged: for reading only, and no track is checked. */
+bool ckd_image_open_damaged(struct ckd_image *image, int fd, struct ckd_problem *problem);
 void ckd_image_close(struct ckd_image *image);
 
 /* Are all bytes of the file still there? Those that are not read as zeros. */
@@ -69,8 +72,18 @@ bool ckd_image_complete(const struct ckd_image *image, struct ckd_problem *probl
 /* Write a new image to the empty file fd: each track holds a home address and record 0. */
 bool ckd_image_create(int fd, uint32_t cylinders, uint32_t heads, struct ckd_problem *problem);
 
-/* Check every record of every track. */
+/* Check every record of every track. The number of damaged tracks; the first `room` (1 or more) are described. */
+uint32_t ckd_image_problems(const struct ckd_image *image, struct ckd_problem *problems, uint32_t room);
+
+/* The same, up to the first: is there none? */
 bool ckd_image_check(const struct ckd_image *image, struct ckd_problem *problem);
+
+/* For the opening: home address and record 0 of a track, which lies in the image or is about to be put there. */
+bool ckd_check_home(const struct ckd_image *image, uint32_t number, const uint8_t *track, struct ckd_problem *problem);
+
+/* Describe a problem. Always false. */
+__attribute__((format(printf, 4, 5)))
+bool ckd_wrong(struct ckd_problem *problem, int error, uint64_t offset, const char *format, ...);
 
 /*
  * The place for new bytes from..to of a track; they are written by ckd_commit (or when another track is staged),

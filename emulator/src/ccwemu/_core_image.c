@@ -86,16 +86,17 @@ static PyObject *image_create(PyObject *class, PyObject *args, PyObject *kwargs)
 
 static PyObject *image_open(PyObject *class, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"path", "writable", NULL};
+	static char *names[] = {"path", "writable", "damaged", NULL};
 	PyTypeObject *type = (PyTypeObject *)class;
 	struct ckd_problem problem = {0};
-	int writable = 1, fd;
+	int writable = 1, damaged = 0, fd;
 	ImageObject *self;
 	PyObject *path;
 	bool done;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p", names, &path, &writable))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$pp", names, &path, &writable, &damaged))
 		return NULL;
+	writable = writable && !damaged;
 	fd = descriptor_of(type, path, writable ? O_RDWR : O_RDONLY);
 	if (fd < 0)
 		return NULL;
@@ -105,7 +106,8 @@ static PyObject *image_open(PyObject *class, PyObject *args, PyObject *kwargs)
 		return NULL;
 	}
 	Py_BEGIN_ALLOW_THREADS
-	done = ckd_image_open(&self->image, fd, writable, &problem);
+	done = damaged ? ckd_image_open_damaged(&self->image, fd, &problem)
+		       : ckd_image_open(&self->image, fd, writable, &problem);
 	Py_END_ALLOW_THREADS
 	if (!done) {
 		Py_DECREF((PyObject *)self);
@@ -155,6 +157,38 @@ static PyObject *image_check(ImageObject *self, PyObject *unused)
 	if (!sound)
 		return raise_image_error(Py_TYPE((PyObject *)self), self->path, &problem);
 	Py_RETURN_NONE;
+}
+
+/* (number of damaged tracks, [(path, text, offset, errno) of each of the first of them]) */
+static PyObject *image_problems(ImageObject *self, PyObject *args)
+{
+	struct ckd_problem *problems;
+	unsigned room;
+	uint32_t found;
+	PyObject *list;
+
+	if (!PyArg_ParseTuple(args, "I", &room) || !image_is_open(self))
+		return NULL;
+	room = room ? room : 1;
+	problems = PyMem_Calloc(room, sizeof(*problems));
+	if (!problems)
+		return PyErr_NoMemory();
+	self->checks++;
+	Py_BEGIN_ALLOW_THREADS
+	found = ckd_image_problems(&self->image, problems, room);
+	Py_END_ALLOW_THREADS
+	self->checks--;
+	list = PyList_New(0);
+	for (uint32_t i = 0; list && i < found && i < room; i++) {
+		PyObject *item = Py_BuildValue("(OsKi)", self->path, problems[i].text,
+					       (unsigned long long)problems[i].offset, problems[i].error);
+
+		if (!item || PyList_Append(list, item))
+			Py_CLEAR(list);
+		Py_XDECREF(item);
+	}
+	PyMem_Free(problems);
+	return list ? Py_BuildValue("(IN)", found, list) : NULL;
 }
 
 /* (cylinder, head) to a track of the image; NULL: an exception is set. */
@@ -294,6 +328,7 @@ static PyMethodDef image_methods[] = {
 	{"open", FUNCTION(image_open), METH_VARARGS | METH_KEYWORDS | METH_CLASS, NULL},
 	{"close", FUNCTION(image_close), METH_NOARGS, NULL},
 	{"check", FUNCTION(image_check), METH_NOARGS, NULL},
+	{"problems", FUNCTION(image_problems), METH_VARARGS, NULL},
 	{"read_raw", FUNCTION(image_read_raw), METH_VARARGS, NULL},
 	{"write_raw", FUNCTION(image_write_raw), METH_VARARGS, NULL},
 	{0},

@@ -179,13 +179,15 @@ class Image(_core.Image):
             raise _image_error(error) from None
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str] | int, *, writable: bool = True) -> Image:
+    def open(cls, path: str | os.PathLike[str] | int, *, writable: bool = True, damaged: bool = False) -> Image:
         """Open an image by path, or by a file descriptor of which a duplicate is made. Raises ImageError.
 
-        ``writable`` takes an exclusive lock (flock) that lasts until close.
+        ``writable`` takes an exclusive lock (flock) that lasts until close. ``damaged``: for a look into an image whose
+        tracks may not be sound, and for reading only.
         """
         try:
-            return super().open(path if isinstance(path, int) else os.fspath(path), writable=writable)
+            name = path if isinstance(path, int) else os.fspath(path)
+            return super().open(name, writable=writable, damaged=damaged)
         except _core.RawImageError as error:
             raise _image_error(error) from None
 
@@ -195,6 +197,11 @@ class Image(_core.Image):
             super().check()
         except _core.RawImageError as error:
             raise _image_error(error) from None
+
+    def problems(self, limit: int = 20, /) -> tuple[int, list[ImageError]]:  # type: ignore[override]
+        """How many tracks are damaged, and what is wrong with the first ``limit`` of them: one fault for each."""
+        count, found = super().problems(limit)
+        return count, [ImageError(problem, path, offset, errno) for path, problem, offset, errno in found]
 
     def read_raw(self, cylinder: int, head: int, /) -> bytes:
         """A track as it lies in the file. Raises IndexError, ImageError (bytes are missing)."""

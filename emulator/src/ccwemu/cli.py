@@ -12,8 +12,9 @@ import re
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from ccwemu.clitools import Progress, fail, parser_of
+
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
 USAGE = """\
@@ -31,40 +32,12 @@ usage: ccwemu COMMAND ...
   down [LAB | --all] [--keep]
                              end a lab and remove it (--keep: leave disks and file systems for the next up)
   validate LAB.yml           check a lab's definition
-  disk create | info         make or describe a disk image
+  disk create | info | check | dump | recover
+                             make, describe, check or show a disk image
   guest-image build | list   make the kernel and root file system of real guests
 
 ccwemu COMMAND --help says more. Labs are kept in $CCWEMU_HOME (default: ~/.local/state/ccwemu).
 """
-
-_PROGRESS_AFTER = 1.0
-"""Seconds after which a user is told what is being done."""
-
-
-class _Progress:
-    """Says what is being done, on standard error, once it has taken more than a second."""
-
-    def __init__(self) -> None:
-        import threading
-
-        self._text = ""
-        self._timer: threading.Timer | None = None
-
-    def __call__(self, text: str) -> None:
-        import threading
-
-        self.stop()
-        self._text = text
-        self._timer = threading.Timer(_PROGRESS_AFTER, self._say)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _say(self) -> None:
-        print(f"{self._text} ...", file=sys.stderr, flush=True)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,11 +72,9 @@ def _guarded(function: object, command: str, rest: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-
-
-def _fail(error: Exception | str, status: int = 1) -> int:
-    print(f"ccwemu: {error}", file=sys.stderr)
-    return status
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 # -- exec, shell ------------------------------------------------------------------------------------------------------
@@ -118,7 +89,7 @@ def _enter(command: str, rest: list[str]) -> int:
     try:
         run_in_node(entry, words)
     except OSError as error:
-        return _fail(f"node {node} of lab {state.lab}: cannot be entered (process {entry['pid']}): {error.strerror}")
+        return fail(f"node {node} of lab {state.lab}: cannot be entered (process {entry['pid']}): {error.strerror}")
 
 
 def _enter_arguments(command: str, rest: list[str]) -> tuple[str | None, str, list[str]]:
@@ -158,14 +129,8 @@ def _usage(text: str) -> NoReturn:
 # -- labs -------------------------------------------------------------------------------------------------------------
 
 
-def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    import argparse
-
-    return argparse.ArgumentParser(prog=f"ccwemu {command}", description=description)
-
-
 def _up(command: str, rest: list[str]) -> int:
-    parser = _parser(command, "Start a lab.")
+    parser = parser_of(command, "Start a lab.")
     parser.add_argument("definition", metavar="LAB.yml", help="the lab's definition; seed: the one that comes along")
     parser.add_argument("--name", metavar="LAB", type=_lab_name, help="a name instead of the definition's")
     arguments = parser.parse_args(rest)
@@ -173,13 +138,13 @@ def _up(command: str, rest: list[str]) -> int:
     from ccwemu.lab.fields import LabError
     from ccwemu.lab.schema import read_lab
 
-    progress = _Progress()
+    progress = Progress()
     try:
         spec = read_lab(arguments.definition, arguments.name)
         progress(f"starting lab {spec.name}")
         control.up(spec.name, spec.file, progress)
     except (LabError, control.ControlError) as error:
-        return _fail(error)
+        return fail(error)
     finally:
         progress.stop()
     nodes = ", ".join([host.name for host in spec.hosts])
@@ -196,7 +161,7 @@ def _lab_name(text: str) -> str:
 
 
 def _validate(command: str, rest: list[str]) -> int:
-    parser = _parser(command, "Check a lab's definition.")
+    parser = parser_of(command, "Check a lab's definition.")
     parser.add_argument("definition", metavar="LAB.yml")
     arguments = parser.parse_args(rest)
     from ccwemu.lab.fields import LabError
@@ -205,14 +170,14 @@ def _validate(command: str, rest: list[str]) -> int:
     try:
         spec = read_lab(arguments.definition)
     except LabError as error:
-        return _fail(error)
+        return fail(error)
     devices = sum(len(host.machine.subchannels) for host in spec.hosts)
     print(f"lab {spec.name}: {len(spec.hosts)} host(s), {devices} subchannels, {len(spec.guests)} guest(s)")
     return 0
 
 
 def _down(command: str, rest: list[str]) -> int:
-    parser = _parser(command, "End a lab and remove its directory.")
+    parser = parser_of(command, "End a lab and remove its directory.")
     parser.add_argument("lab", metavar="LAB", nargs="?", help="default: the only one")
     parser.add_argument("--lab", dest="named", metavar="LAB")
     parser.add_argument("--all", action="store_true", help="every lab")
@@ -222,13 +187,13 @@ def _down(command: str, rest: list[str]) -> int:
 
     given = arguments.lab or arguments.named
     names = state.labs() if arguments.all else [given or _only_lab()]
-    progress = _Progress()
+    progress = Progress()
     for name in names:
         progress(f"ending lab {name}")
         try:
             done = control.down(name, keep=arguments.keep)
         except control.ControlError as error:
-            return _fail(error)
+            return fail(error)
         finally:
             progress.stop()
         print(f"lab {name} has ended" if done else f"lab {name} was not running")
@@ -244,7 +209,7 @@ def _only_lab() -> str:
 
 
 def _reboot(command: str, rest: list[str]) -> int:
-    parser = _parser(command, "Reboot a host: its kernel's state is gone, its file systems and disks stay.")
+    parser = parser_of(command, "Reboot a host: its kernel's state is gone, its file systems and disks stay.")
     parser.add_argument("node", metavar="HOST")
     parser.add_argument("--lab")
     arguments = parser.parse_args(rest)
@@ -255,7 +220,7 @@ def _reboot(command: str, rest: list[str]) -> int:
     try:
         lines.ask(path, {"op": "reboot", "node": arguments.node})
     except (OSError, lines.Refusal) as error:
-        return _fail(f"host {arguments.node}: {error}")
+        return fail(f"host {arguments.node}: {error}")
     return 0
 
 
@@ -266,7 +231,7 @@ def _fault(command: str, rest: list[str]) -> int:
 
 
 def _ps(command: str, rest: list[str]) -> int:
-    parser = _parser(command, "The labs and their nodes.")
+    parser = parser_of(command, "The labs and their nodes.")
     parser.add_argument("--json", action="store_true", help="for programs")
     arguments = parser.parse_args(rest)
     from ccwemu.lab import state
@@ -312,49 +277,9 @@ def _rows(lab: object) -> list[dict[str, object]]:
 
 
 def _disk(command: str, rest: list[str]) -> int:
-    parser = _parser(command, "Make or describe a disk image (CKD, as Hercules uses it).")
-    actions = parser.add_subparsers(dest="action", required=True)
-    create = actions.add_parser("create", help="make an image")
-    create.add_argument("path")
-    create.add_argument("--cylinders", type=int, required=True)
-    create.add_argument("--layout", choices=("cdl", "ldl", "unformatted"), default="cdl")
-    create.add_argument("--volser", default="0X0000")
-    create.add_argument("--filesystem", choices=("ext2", "ext4"))
-    info = actions.add_parser("info", help="describe an image")
-    info.add_argument("path")
-    arguments = parser.parse_args(rest)
-    from ccwemu import disk
+    from ccwemu import diskcli
 
-    try:
-        if arguments.action == "create":
-            layout = arguments.layout
-            volser = arguments.volser if layout == "cdl" else ""
-            progress = _Progress()
-            progress(f"making {arguments.path}, {arguments.cylinders} cylinders")
-            try:
-                disk.create(arguments.path, arguments.cylinders, layout, volser, filesystem=arguments.filesystem)
-            finally:
-                progress.stop()
-        else:
-            _print_disk(disk.info(arguments.path))
-    except disk.DiskError as error:
-        return _fail(error)
-    return 0
-
-
-def _print_disk(description: object) -> None:
-    from ccwemu.disk import Description
-
-    assert isinstance(description, Description)
-    print(f"image:      {description.path}")
-    print(f"geometry:   {description.cylinders} cylinders, {description.heads} heads")
-    print(f"layout:     {description.layout}")
-    if description.block_size:
-        print(f"blocks:     {description.size // description.block_size} of {description.block_size} bytes")
-    if description.volser:
-        print(f"volume:     {description.volser}")
-    for number, partition in enumerate(description.partitions, 1):
-        print(f"partition {number}: {partition}")
+    return diskcli.run(command, rest)
 
 
 def _guest_image(command: str, rest: list[str]) -> int:

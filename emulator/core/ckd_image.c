@@ -172,8 +172,10 @@ static bool open_image(struct ckd_image *image, int fd, bool writable, bool dama
 	atomic_flag_clear(&image->stage.busy);
 	if (lock(image, problem) && map(image, problem) && check_header(image, problem) && make_spare(image, problem) &&
 	    begin_recovery(image, problem) && ckd_image_complete(image, problem) &&
-	    (damaged || check_tracks(image, problem)) && end_recovery(image, problem))
+	    (damaged || check_tracks(image, problem)) && end_recovery(image, problem)) {
+		ckd_journal_cut(image); /* of a writer that was killed */
 		return true;
+	}
 	ckd_discard(image);
 	image->writable = false; /* what is refused is left as it is, a journal included */
 	ckd_image_close(image);

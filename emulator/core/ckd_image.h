@@ -104,12 +104,14 @@ void ckd_discard(struct ckd_image *image);
 
 /*
  * For open and close: is there a journal behind the image; was its writer killed in a commit; put the track back on
- * the stage (false: the journal makes no sense); commit it once more and say so in the journal (false: an errno).
+ * the stage (false: the journal makes no sense); commit it once more and say so in the journal (false: an errno); cut
+ * the journal off; cut it off and let the stage go.
  */
 bool ckd_journal_found(const struct ckd_image *image, uint64_t file_size);
 bool ckd_journal_pending(const struct ckd_image *image);
 bool ckd_journal_restage(struct ckd_image *image);
 bool ckd_journal_finish(struct ckd_image *image);
+void ckd_journal_cut(struct ckd_image *image);
 void ckd_journal_remove(struct ckd_image *image);
 
 static inline uint8_t *ckd_track(const struct ckd_image *image, uint32_t track)

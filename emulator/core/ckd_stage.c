@@ -7,7 +7,8 @@
  * opens an image whose flag is set copies once more. The pages are the page cache's, so that they outlive the process;
  * they are not forced to the disk, and a crash of the machine itself is another matter.
  *
- * The journal is made by the first write and cut off at close: an image at rest is nothing but its tracks.
+ * The journal is made by the first write and cut off at close, or where it was left, at the next opening for writing:
+ * an image at rest is nothing but its tracks.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -235,7 +236,7 @@ bool ckd_journal_finish(struct ckd_image *image)
 	return !image->writable || pwrite(image->fd, not_valid, sizeof(not_valid), flag) == (ssize_t)sizeof(not_valid);
 }
 
-void ckd_journal_remove(struct ckd_image *image)
+void ckd_journal_cut(struct ckd_image *image)
 {
 	struct stat status;
 
@@ -244,6 +245,11 @@ void ckd_journal_remove(struct ckd_image *image)
 	    ckd_journal_found(image, (uint64_t)status.st_size) && ftruncate(image->fd, (off_t)image->size)) {
 		/* it stays, and does no harm: the next one to open the image finds it */
 	}
+}
+
+void ckd_journal_remove(struct ckd_image *image)
+{
+	ckd_journal_cut(image);
 	free(image->stage.spare);
 	image->stage.spare = NULL;
 }

@@ -122,6 +122,7 @@ def test_a_journal_that_was_not_ready(path: Path, length: int) -> None:
     journal(path, valid=0)
     os.truncate(path, JOURNAL + length)
     with Image.open(path) as image:
+        assert path.stat().st_size == SIZE, "it is cut off at once: other programs do not know it"
         image.check()
     assert path.stat().st_size == SIZE
 

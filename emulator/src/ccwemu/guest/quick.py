@@ -6,7 +6,6 @@ Everything of the guest lives in the process that was started as qemu-system-s39
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import select
@@ -19,6 +18,7 @@ from typing import Any
 
 from ccwemu.faces.procfs import HIDDEN
 from ccwemu.faces.serve import Faces
+from ccwemu.guest.claim import GUESTS, Claim
 from ccwemu.guest.passthrough import GuestIo, GuestStorage, PassedThrough
 from ccwemu.guest.plan import Plan
 from ccwemu.guest.qemuopts import QemuError
@@ -34,9 +34,6 @@ from ccwemu.namespace.unshare import become_subreaper, choose_id_map
 from ccwemu.tools._host import Connection, HostError
 
 log = logging.getLogger(__name__)
-
-GUESTS = "/var/lib/ccwemu/guests"
-"""Where the root file systems of a host's guests lie, on the host."""
 
 
 class QuickGuest:
@@ -55,7 +52,7 @@ class QuickGuest:
         self._node: Namespace | None = None
         self._service: Service | None = None
         self._registration: Connection | None = None
-        self._lock: int | None = None
+        self._claim: Claim | None = None
         self._spec: MachineSpec | None = None
         self._guard = threading.RLock()
 
@@ -64,7 +61,7 @@ class QuickGuest:
     def start(self) -> None:
         """Boot. Raises QemuError; what was opened until then is released again."""
         try:
-            self._claim_name()
+            self._claim = Claim(self.name, self._base)
             become_subreaper()  # to learn how the guest's init ends
             _see_true_processes()
             self._spec = self._open_devices()
@@ -120,21 +117,6 @@ class QuickGuest:
             elif isinstance(sch.device, VirtioSpec):
                 subchannels.append(sch)
         return replace(spec, subchannels=tuple(subchannels))
-
-    def _claim_name(self) -> None:
-        """One guest of a name at a time: two would share a root file system."""
-        try:
-            os.makedirs(self._base, exist_ok=True)
-            self._lock = os.open(self._base + "/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise QemuError(
-                f"guest {self.name} is already running on this host; end it, or use another -name"
-            ) from None
-        except OSError as error:
-            raise QemuError(f"guest {self.name}: cannot use {self._base}: {error.strerror}") from None
-        os.ftruncate(self._lock, 0)
-        os.write(self._lock, f"{os.getpid()}\n".encode())
 
     def _open_devices(self) -> MachineSpec:
         storage = GuestStorage(self.plan.line.memory)
@@ -280,9 +262,8 @@ class QuickGuest:
             self._take_down()
             while self._devices:
                 self._devices.pop().close()
-            if self._lock is not None:
-                os.close(self._lock)
-                self._lock = None
+            if self._claim is not None:
+                self._claim.release()
 
     def _take_down(self) -> None:
         """What a boot has brought up."""

@@ -72,7 +72,19 @@ WRONG = [
     ("lab: one\nhosts: {a: {}}\nguests:\n  g: {host: b}\n", "4: guests.g.host: found 'b'; expected a"),
     (
         "lab: one\nhosts: {a: {}}\nguests:\n  g: {host: a, kind: fast}\n",
-        "4: guests.g.kind: found 'fast'; expected quick",
+        "4: guests.g.kind: found 'fast'; expected quick or real",
+    ),
+    (
+        "lab: one\nhosts: {a: {}}\nguests:\n  g: {host: a, ssh_port: 2222}\n",
+        "4: guests.g.ssh_port: a guest of kind quick has none; expected kind: real",
+    ),
+    (
+        "lab: one\nhosts: {a: {}}\nguests:\n  g: {host: a, kind: real, ssh_port: 70000}\n",
+        "4: guests.g.ssh_port: found '70000'; expected a number from 1 to 65535",
+    ),
+    (
+        'lab: one\nhosts: {a: {}}\nguests:\n  g: {host: a, kind: real, kernel: "5.10"}\n',
+        "4: guests.g.kernel: found '5.10'; expected 6.1 or 6.12",
     ),
     ("lab: [\n", ": not YAML"),
     ("", "1: the file is empty; expected the keys lab and hosts"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from lab_rig import Lab, give, take
 
-from ccwemu.tools.qemu import preload_library
+from ccwemu.guest.real import preload_library
 
 pytestmark = pytest.mark.lab
 

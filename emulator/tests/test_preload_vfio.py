@@ -17,11 +17,11 @@ import pytest
 import ccwemu
 from ccwemu.channel import Image, Record
 from ccwemu.faults.board import Board
+from ccwemu.guest.real import preload_library
 from ccwemu.lab.faults import FaultDesk
 from ccwemu.lab.hostsock import host_operations
 from ccwemu.lab.lines import Message, Peer, Refusal, Server
 from ccwemu.machine.spec import DasdSpec, SubchannelSpec
-from ccwemu.tools.qemu import preload_library
 
 PROGRAM = Path(__file__).with_name("preload_program.py")
 UUIDS = [f"00000000-0000-0000-0000-00000000000{n}" for n in range(3)]

@@ -86,6 +86,10 @@ def _enter(command: str, rest: list[str]) -> int:
     from ccwemu.lab.state import find_node
 
     state, entry = find_node(node, lab)
+    if "ssh" in entry:
+        from ccwemu.lab.remote import run_by_ssh
+
+        run_by_ssh(entry["ssh"], words)
     try:
         run_in_node(entry, words)
     except OSError as error:

@@ -16,6 +16,7 @@ import threading
 from typing import Any
 
 from ccwemu.lab import state
+from ccwemu.lab.guests import LabGuests
 from ccwemu.lab.host import Host
 from ccwemu.lab.lines import Message, Peer, Refusal, Server
 from ccwemu.lab.schema import read_lab
@@ -32,17 +33,18 @@ class Daemon:
         self._spec = spec
         self._directory = directory
         self._ids = choose_id_map()
-        self._guests: dict[str, tuple[str, int]] = {}
+        self._guests = LabGuests(spec.name, spec.guests, [host.name for host in spec.hosts], self.write_state)
         self._guard = threading.RLock()
         self._ended = threading.Event()
         self._hosts = {
-            host.name: Host(host, directory, self._ids, self._guest_up_of(host.name), self.write_state)
+            host.name: Host(host, directory, self._ids, self._guests.of(host.name), self.write_state)
             for host in spec.hosts
         }
         self._server: Server | None = None
 
     def start(self, report: Any) -> None:
         """Bring everything up. ``report`` is told what is being done."""
+        self._guests.open()
         for host in self._hosts.values():
             host.make_disks(report)
         for name, host in self._hosts.items():
@@ -66,6 +68,7 @@ class Daemon:
                 host.stop()
             except Exception:
                 log.exception("stopping host %s", host.spec.name)
+        self._guests.close()
         with self._guard:
             for name in ("state.json", "control.sock"):
                 with contextlib.suppress(FileNotFoundError):
@@ -86,36 +89,11 @@ class Daemon:
         nodes = {
             name: {"role": "host", "kind": "host", **self._process(host.pid)} for name, host in self._hosts.items()
         }
-        for guest in self._spec.guests:
-            nodes[guest.name] = {"role": "guest", "host": guest.host, "kind": guest.kind, **self._process(None)}
-        for name, (host, pid) in self._guests.items():
-            nodes[name] = {"role": "guest", "host": host, "kind": "quick", **self._process(pid)}
-        return nodes
+        return nodes | self._guests.nodes(self._process)
 
     def _process(self, pid: int | None) -> dict[str, Any]:
         started = state.start_time(pid) if pid is not None else None
         return {"pid": pid, "start_time": started, "uid": self._ids.outside, "id_count": self._ids.count}
-
-    # -- guests -----------------------------------------------------------------------------------------------------
-
-    def _guest_up_of(self, host: str) -> Any:
-        def up(name: str, pid: int) -> Any:
-            with self._guard:
-                if name in self._guests or name in self._hosts:
-                    raise Refusal("EEXIST", f"guest {name}: a node of this name already runs in lab {self._spec.name}")
-                defined = [guest for guest in self._spec.guests if guest.name == name]
-                if defined and defined[0].host != host:
-                    raise Refusal("EINVAL", f"guest {name}: the lab defines it on host {defined[0].host}")
-                self._guests[name] = (host, pid)
-                self.write_state()
-            return lambda: self._guest_down(name)
-
-        return up
-
-    def _guest_down(self, name: str) -> None:
-        with self._guard:
-            self._guests.pop(name, None)
-            self.write_state()
 
     # -- the command's requests -------------------------------------------------------------------------------------
 

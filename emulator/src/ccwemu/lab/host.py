@@ -19,7 +19,7 @@ from ccwemu.faces.serve import Faces
 from ccwemu.faults.board import Board
 from ccwemu.hostio import HostIo
 from ccwemu.lab.faults import FaultDesk
-from ccwemu.lab.hostsock import GuestUp, host_operations, node_operations
+from ccwemu.lab.hostsock import Guests, host_operations, node_operations
 from ccwemu.lab.lines import Message, Server
 from ccwemu.lab.spec import DiskSpec, HostSpec
 from ccwemu.machine.host import Machine
@@ -45,13 +45,13 @@ class Host:
     """Start it, reboot it, stop it. ``ended`` is called when the node dies by itself."""
 
     def __init__(
-        self, spec: HostSpec, lab_directory: str, ids: IdMap, guest_up: GuestUp, changed: Callable[[], None]
+        self, spec: HostSpec, lab_directory: str, ids: IdMap, guests: Guests, changed: Callable[[], None]
     ) -> None:
         self.spec = spec
         self.ids = ids
         self._base = os.path.join(lab_directory, "hosts", spec.name)
         self._disks = os.path.join(lab_directory, "disks")
-        self._guest_up = guest_up
+        self._guests = guests
         self._changed = changed
         self._faults = Board()
         self._machine_spec = self._with_images(spec.machine)
@@ -173,7 +173,7 @@ class Host:
     def _listen(self, machine: Machine, faces: Faces, directory: str) -> Server:
         reboot, off = self._soon(self._try_reboot), self._soon(self._power_off)
         operations = node_operations(machine, faces.refresh, reboot, off)
-        operations |= host_operations(machine, self._machine_spec, self._guest_up, self._faults)
+        operations |= host_operations(machine, self._machine_spec, self._guests, self._faults)
         path = os.path.join(directory + root.RUN_DIR, "host.sock")
         return Server(path, operations, owner=self.ids.outside)
 

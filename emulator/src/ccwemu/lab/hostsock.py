@@ -7,6 +7,7 @@ machine, a quick guest's too; ``host_operations`` what only a host does.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from ccwemu.channel import Image, ImageError
 from ccwemu.faults.board import Board
 from ccwemu.lab.faults import count_fault, give_faults
 from ccwemu.lab.lines import Message, Operation, Peer, Refusal
@@ -78,12 +80,18 @@ def node_operations(
     return {"modprobe": modprobe, "dmesg": dmesg, "reboot": restart, "poweroff": off}
 
 
-GuestUp = Callable[[str, int], Callable[[], None]]
-"""Called with a guest's name and the pid of its init; returns what to do when it is down. Raises Refusal."""
+class Guests(Protocol):
+    """What a host's lab knows of the guests on it."""
+
+    def up(self, name: str, pid: int) -> Callable[[], None]:
+        """A guest runs; ``pid``: its init, or its QEMU. What to do when it is down. Raises Refusal."""
+
+    def system(self, name: str) -> tuple[Message, list[int]]:
+        """What the lab has a guest as, and open files that go with it. Raises OSError."""
 
 
 def host_operations(
-    machine: Any, spec: MachineSpec, guest_up: GuestUp, faults: Board | None = None
+    machine: Any, spec: MachineSpec, guests: Guests, faults: Board | None = None
 ) -> dict[str, Operation]:
     """What a host does for qemu-system-s390x. A connection's end gives back what was opened through it."""
     board = faults if faults is not None else Board()
@@ -95,11 +103,12 @@ def host_operations(
         handle: Handle = machine.mdevs.open_device(uuid, message.get("holds_group") is True)
         peer.at_end(handle.close)
         sch = subchannels[handle.subchannel]
-        if not isinstance(sch.device, DasdSpec) or not sch.device.image:
+        dasd = sch.device
+        if not isinstance(dasd, DasdSpec) or not dasd.image:
             raise Refusal("ENODEV", f"subchannel {sch.busid}: no device with a disk image answers there")
-        image = _open_image(sch.device)
-        peer.at_end(lambda: _take_back(image))
-        give_faults(board, sch.busid, peer, _identity(sch, sch.device), image)
+        image = _open_image(dasd)
+        peer.at_end(lambda: _take_back(image, dasd))
+        give_faults(board, sch.busid, peer, _identity(sch, dasd), image)
         opened[peer] = sch.busid
         peer.at_end(lambda: opened.__delitem__(peer))
         handle.on_request(lambda: peer.send({"event": "request"}))
@@ -119,10 +128,18 @@ def host_operations(
             pid = pid_of(descriptors[0])
         finally:
             os.close(descriptors[0])
-        peer.at_end(guest_up(name, pid))
+        peer.at_end(guests.up(name, pid))
         return {"ok": True}
 
-    return {"vfio-open": vfio_open, "fault-counted": fault_counted, "guest-up": up}
+    def system(peer: Peer, message: Message) -> None:
+        answer, descriptors = guests.system(_word(message, "name"))
+        try:
+            peer.send(answer, *descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    return {"vfio-open": vfio_open, "fault-counted": fault_counted, "guest-up": up, "guest-system": system}
 
 
 def _open_image(dasd: DasdSpec) -> int:
@@ -134,10 +151,16 @@ def _open_image(dasd: DasdSpec) -> int:
         raise Refusal(name, f"disk image {dasd.image}: {error.strerror}") from None
 
 
-def _take_back(image: int) -> None:
-    """End the guest's lock on an image: its descriptor is the same open file as ours, whoever forgot to close it."""
+def _take_back(image: int, dasd: DasdSpec) -> None:
+    """End the guest's lock on an image: its descriptor is the same open file as ours, whoever forgot to close it.
+
+    A QEMU that ends leaves the journal at the image's end. Who opens the image takes it away.
+    """
     fcntl.flock(image, fcntl.LOCK_UN)
     os.close(image)
+    if not dasd.read_only:
+        with contextlib.suppress(ImageError):  # then its next user is told
+            Image.open(dasd.image).close()
 
 
 def _identity(sch: SubchannelSpec, dasd: DasdSpec) -> Message:

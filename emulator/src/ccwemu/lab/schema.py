@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
+from ccwemu.guestimage.image import KERNELS
 from ccwemu.lab.fields import (
     Fields,
     LabError,
@@ -47,6 +48,8 @@ _DEVICE_KEYS = {
     "chsc": (),
 }  # fmt: skip
 _VIRTIO_CHPID = 0
+_REAL_KEYS = ("kernel", "ssh_port")
+"""What only a guest of kind real has."""
 
 
 def read_lab(path: str, lab: str | None = None) -> LabSpec:
@@ -73,8 +76,13 @@ def _guest(key: str, value: Value, hosts: list[str]) -> GuestSpec:
     _check_name(key, value)
     if key in hosts:
         raise value.error("a host has this name", "another name for the guest")
-    fields = Fields(value, ("host", "kind"))
-    return GuestSpec(key, fields.take("host", choice(*hosts)), fields.take("kind", choice("quick"), "quick"))
+    fields = Fields(value, ("host", "kind", *_REAL_KEYS))
+    kind = fields.take("kind", choice("quick", "real"), "quick")
+    for word in _REAL_KEYS:
+        if kind != "real" and word in fields:
+            raise fields[word].error(f"a guest of kind {kind} has none", "kind: real, or no such key")
+    host, kernel = fields.take("host", choice(*hosts)), fields.take("kernel", choice(*KERNELS), KERNELS[0])
+    return GuestSpec(key, host, kind, kernel, fields.take("ssh_port", integer(1, 65535), 0))
 
 
 def _check_name(key: str, value: Value) -> None:

@@ -48,6 +48,11 @@ class GuestSpec:
     name: str
     host: str
     kind: str
+    """quick or real."""
+    kernel: str = "6.1"
+    """Of a real guest: which guest image."""
+    ssh_port: int = 0
+    """Of a real guest: the port of this machine through which one logs in; 0: any free one."""
 
 
 @dataclass(frozen=True)

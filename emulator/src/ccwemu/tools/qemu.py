@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """qemu-system-s390x: checks its command line as QEMU 7.2 does, then runs a quick guest in this process.
 
-With CCWEMU_QEMU=real in the environment the machine's own qemu-system-s390x takes its place, with the library
-preloaded that gives it the emulated host's /dev/vfio.
+For a guest that the lab has as one of kind real it starts the machine's own qemu-system-s390x and stays beside it.
+With CCWEMU_QEMU=real in the environment that program takes its place, with nothing but the library added that gives
+it the emulated host's /dev/vfio.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ccwemu.guest.plan import Plan, plan
 from ccwemu.guest.qemuopts import PROGRAM, QemuError
-from ccwemu.tools import real_program
 
 if TYPE_CHECKING:
     from ccwemu.guest.qmp import Monitor
@@ -167,7 +167,8 @@ def _execute(made: Plan, background: Background) -> None:
     running = Running()
     monitors = _monitors(made, running)
     try:
-        from ccwemu.guest.quick import GUESTS, QuickGuest
+        from ccwemu.guest.claim import GUESTS
+        from ccwemu.guest.quick import QuickGuest
 
         _log_to(os.path.join(GUESTS, made.line.name or "guest"))
         guest = QuickGuest(made, running.end)
@@ -184,22 +185,30 @@ def _execute(made: Plan, background: Background) -> None:
             monitor.close()
 
 
-def preload_library() -> str:
-    """Where libccwemu-vfio.so is: beside the compiled core, wherever that was built or installed."""
-    import ccwemu._core
+def _become_real(argv: list[str]) -> NoReturn:
+    """Become the real program, with nothing added but the library. Raises QemuError."""
+    from ccwemu.guest import real
 
-    return os.path.join(os.path.dirname(os.path.realpath(ccwemu._core.__file__)), "libccwemu-vfio.so")
+    os.execve(real.program(), [PROGRAM, *argv], real.environment())
 
 
-def run_real(argv: list[str]) -> NoReturn:
-    """Become the real program. Raises QemuError."""
-    program, library = real_program(PROGRAM), preload_library()
-    if program is None:
-        raise QemuError("the real program is not installed; run: apt-get install qemu-system-misc")
-    if not os.path.exists(library):
-        raise QemuError(f"{library} is missing; build the emulator again (make setup)")
-    preload = ":".join(filter(None, (os.environ.get("LD_PRELOAD"), library)))
-    os.execve(program, [PROGRAM, *argv], {**os.environ, "LD_PRELOAD": preload})
+def _run_real(argv: list[str], background: Background) -> int | None:
+    """Run a guest that the lab has as one of kind real: its exit status. None for any other. Raises QemuError."""
+    from ccwemu.guest.system import name_of
+
+    name = name_of(argv)
+    if not name:
+        return None
+    from ccwemu.guest import real
+
+    registration = real.Registration(name)
+    system = registration.system
+    if system is None:
+        registration.close()
+        return None
+    if any(word in ("-daemonize", "--daemonize") for word in argv):
+        background.fork()
+    return real.run(argv, registration, system, sys.stderr.fileno(), background.ready)
 
 
 def main(argv: list[str]) -> int:
@@ -208,18 +217,24 @@ def main(argv: list[str]) -> int:
     background = Background()
     try:
         if os.environ.get("CCWEMU_QEMU") == "real":
-            run_real(argv)
-        made = plan(argv)
-        for warning in made.line.warnings:
-            _say(warning)
-        if made.line.information is not None:
-            sys.stdout.write(made.line.information)
-            return 0
-        if made.line.daemonize:
-            background.fork()
-        with pid_file(made.line.pidfile):
-            _execute(made, background)
+            _become_real(argv)
+        status = _run_real(argv, background)
+        return _run_quick(argv, background) if status is None else status
     except QemuError as error:
         _say(error.text())
         return 1
+
+
+def _run_quick(argv: list[str], background: Background) -> int:
+    """Check the command line, then be the guest. The exit status. Raises QemuError."""
+    made = plan(argv)
+    for warning in made.line.warnings:
+        _say(warning)
+    if made.line.information is not None:
+        sys.stdout.write(made.line.information)
+        return 0
+    if made.line.daemonize:
+        background.fork()
+    with pid_file(made.line.pidfile):
+        _execute(made, background)
     return 0

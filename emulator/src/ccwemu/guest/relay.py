@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Connections from outside a host's network namespace, handed on to a port of its loopback address."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+_PIECE = 65536
+
+
+class Relay:
+    """Takes what comes in at a socket, which may be of another network namespace, to a port here."""
+
+    def __init__(self, listener: socket.socket, port: int) -> None:
+        """``listener``: a bound stream socket. It listens from here on, until :meth:`close`."""
+        self._listener = listener
+        self._port = port
+        listener.listen()
+        threading.Thread(target=self._accept, name=f"relay to port {port}", daemon=True).start()
+
+    def close(self) -> None:
+        """From now on a connection is refused; those that are under way go on as long as both ends do."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                outer, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._join, args=(outer,), daemon=True).start()
+
+    def _join(self, outer: socket.socket) -> None:
+        """Carry both ways until both have ended. Where nobody listens here, the one outside is closed."""
+        with outer:
+            try:
+                inner = socket.create_connection(("127.0.0.1", self._port))
+            except OSError:
+                return
+            with inner:
+                back = threading.Thread(target=_carry, args=(inner, outer), daemon=True)
+                back.start()
+                _carry(outer, inner)
+                back.join()
+
+
+def _carry(source: socket.socket, target: socket.socket) -> None:
+    """One direction, to its end. When it breaks, so does the other: a connection is whole or it is not."""
+    try:
+        while piece := source.recv(_PIECE):
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)

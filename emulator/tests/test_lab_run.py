@@ -293,9 +293,10 @@ def test_power_off_and_on(one: Labs) -> None:
     assert one("exec", "lpar1", "--", "true").returncode == 0
 
 
+COMMANDS = "exec, shell, up, ps, reboot, fault, down, validate, disk, guest-image"
 WRONG = [
-    ([], 2, "ccwemu: expected a command: exec, shell, up, ps, reboot, down, validate, disk\n"),
-    (["go"], 2, "ccwemu: unknown command 'go'; it is one of: exec, shell, up, ps, reboot, down, validate, disk\n"),
+    ([], 2, f"ccwemu: expected a command: {COMMANDS}\n"),
+    (["go"], 2, f"ccwemu: unknown command 'go'; it is one of: {COMMANDS}\n"),
     (["exec"], 2, "ccwemu: exec: expected the name of a node\n"),
     (["exec", "lpar1"], 2, "ccwemu: exec: expected a command to run on lpar1: ccwemu exec lpar1 -- COMMAND\n"),
     (["exec", "-x", "lpar1"], 2, "ccwemu: exec: unknown option '-x'\n"),

@@ -134,6 +134,12 @@ class Connection(ConnectionBase):
                 f"{name}: lab {lab!r} has no such node; it has: {', '.join(sorted(nodes)) or 'none'}"
             )
         node = nodes[name]
+        if "ssh" in node:
+            access = node["ssh"]
+            raise AnsibleConnectionFailure(
+                f"{name}: is a real guest of lab {lab!r} and reached by the connection ansible.builtin.ssh, "
+                f"{access['address']} port {access['port']}; the inventory plugin zkvm.vfio_ccw.ccwemu says so"
+            )
         if not is_running(node):
             raise AnsibleConnectionFailure(f"{name}: {self._why_down(lab, node)}")
         return node

@@ -12,7 +12,8 @@ version_added: 0.1.0
 author: The zkvm.vfio_ccw maintainers (@zkvm)
 description:
   - Lists the emulated hosts of a lab in the group C(kvm_hosts) and its guests in the group C(guests), each reached
-    by the connection P(zkvm.vfio_ccw.ccwemu#connection).
+    by the connection P(zkvm.vfio_ccw.ccwemu#connection), real guests by P(ansible.builtin.ssh#connection) through
+    their port of this machine.
   - A guest is listed as soon as the lab is up, also when it is not running yet.
 options:
   plugin:
@@ -58,6 +59,10 @@ from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._ccwemu import LabSt
 
 GROUPS = {"host": "kvm_hosts", "guest": "guests"}
 
+# a guest makes its host key when it is started for the first time, and the next lab's guest makes another
+SSH_OPTIONS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes"
+SSH_TIMEOUT = 60  # seconds; the processor of such a guest is emulated
+
 
 class InventoryModule(BaseInventoryPlugin):
     """Inventory of a ccwemu lab, from the state file that its daemon keeps."""
@@ -84,13 +89,29 @@ class InventoryModule(BaseInventoryPlugin):
 
     def _add(self, lab: str, name: str, node: dict[str, t.Any]) -> None:
         self.inventory.add_host(name, group=GROUPS[node["role"]])
-        variables = {
-            "ansible_connection": "zkvm.vfio_ccw.ccwemu",
-            "ansible_ccwemu_lab": lab,
-            "ansible_ccwemu_home": self.get_option("home"),
-            "ansible_python_interpreter": self.get_option("python"),
-        }
+        variables = self._by_ssh(node["ssh"]) if "ssh" in node else self._by_namespaces(lab)
+        variables["ansible_python_interpreter"] = self.get_option("python")
         if node["role"] == "guest":
             variables["kvm_host"] = node["host"]
         for key, value in variables.items():
             self.inventory.set_variable(name, key, value)
+
+    def _by_namespaces(self, lab: str) -> dict[str, t.Any]:
+        return {
+            "ansible_connection": "zkvm.vfio_ccw.ccwemu",
+            "ansible_ccwemu_lab": lab,
+            "ansible_ccwemu_home": self.get_option("home"),
+        }
+
+    @staticmethod
+    def _by_ssh(access: dict[str, t.Any]) -> dict[str, t.Any]:
+        return {
+            "ansible_connection": "ansible.builtin.ssh",
+            "ansible_host": access["address"],
+            "ansible_port": access["port"],
+            "ansible_user": access["user"],
+            "ansible_ssh_private_key_file": access["key"],
+            "ansible_ssh_common_args": SSH_OPTIONS,
+            "ansible_ssh_pipelining": True,
+            "ansible_ssh_timeout": SSH_TIMEOUT,
+        }

@@ -27,11 +27,16 @@ class CcwemuBackend(BaseBackend):
         return self.run_local("ccwemu exec --lab %s %s -- /bin/sh -c %s", os.environ["CCWEMU_LAB"], self._node, line)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lpar1() -> Host:
     return Host(CcwemuBackend("lpar1"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def linux01() -> Host:
     return Host(CcwemuBackend("linux01"))
+
+
+@pytest.fixture(scope="session")
+def linux02() -> Host:
+    return Host(CcwemuBackend("linux02"))

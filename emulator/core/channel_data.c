@@ -175,6 +175,7 @@ ALWAYS_INLINE bool move_whole(struct channel *channel, uint8_t *bytes, size_t si
 	channel->count = (uint16_t)(channel->count - size);
 	channel->address += size;
 	channel->block -= (uint32_t)size;
+	channel_spend(channel, size);
 	if (store)
 		memcpy(place, bytes, size);
 	else

@@ -71,7 +71,7 @@ demo: setup ## a DASD goes from the host into a guest and back, on an emulated s
 # --- checks -------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: setup-tests lint unit fuzz-corpus fidelity integration molecule sanity ## everything, as CI runs it
+test: setup-tests lint unit fuzz-corpus sanitize fidelity integration molecule sanity ## everything, as CI runs it
 	@echo "make test: all passed"
 
 .PHONY: test-fast
@@ -132,6 +132,10 @@ fuzz-corpus: setup ## the core over the kept fuzzing corpus, with sanitizers (10
 fuzz: setup ## fuzz the core with libFuzzer and sanitizers: FUZZ_SECONDS (60) for each of FUZZ_TARGETS (all)
 	@.ci/system-packages fuzz
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_TARGETS="$(FUZZ_TARGETS)" $(BIN)/python tests/fuzz/run.py fuzz
+
+.PHONY: sanitize
+sanitize: setup ## the preloaded library and the core's binding under AddressSanitizer and UBSan (half a minute)
+	@$(BIN)/python tests/sanitize/run.py
 
 .PHONY: coverage
 coverage: setup-tests ## lines of the core that its tests reach

@@ -40,7 +40,7 @@ static bool fetch_far(struct channel *channel, uint32_t at, uint64_t *ccw)
 	enum storage_access access = channel->fetch_ccw(channel->ccw_source, at, channel_key(channel), raw, &channel->ccws);
 
 	if (access != STORAGE_DONE)
-		return no_ccw(channel, access == STORAGE_PROTECTED ? SCH_PROTECTION : SCH_PROGRAM);
+		return no_ccw(channel, channel_check_of(channel, access, at));
 	*ccw = get_be64(raw);
 	return true;
 }

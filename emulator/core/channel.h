@@ -56,6 +56,8 @@ struct channel {
 	uint16_t count;          /* residual count */
 	uint8_t unit_status;
 	uint8_t status;          /* subchannel status */
+	uint64_t failing;        /* address of the damaged storage that a channel-data or channel-control check is about */
+	bool failing_store;
 
 	/* in between */
 	struct storage_window ccws, lists; /* around the last CCW, the last IDAW */
@@ -131,10 +133,16 @@ static inline uint8_t channel_key(const struct channel *channel)
 	return (uint8_t)(channel->orb.flags >> ORB_KEY_SHIFT);
 }
 
-/* The check that a failed access to storage is. */
-static inline void channel_access_check(struct channel *channel, enum storage_access access)
+/* The check that a failed fetch of a CCW or an IDAW is. */
+static inline uint8_t channel_check_of(struct channel *channel, enum storage_access access, uint64_t address)
 {
-	channel->status |= access == STORAGE_PROTECTED ? SCH_PROTECTION : SCH_PROGRAM;
+	if (access == STORAGE_PROTECTED)
+		return SCH_PROTECTION;
+	if (access != STORAGE_DAMAGED)
+		return SCH_PROGRAM;
+	channel->failing = address;
+	channel->failing_store = false;
+	return SCH_CONTROL;
 }
 
 /* Make the next CCW of a data chain the current one. False: a check. */

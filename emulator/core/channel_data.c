@@ -17,7 +17,7 @@ static bool fetch_word(struct channel *channel, uint8_t *word, size_t size)
 		access = storage_fetch_near(channel->storage, channel->idaw, channel_key(channel), word, size,
 					    &channel->lists);
 	if (access != STORAGE_DONE)
-		channel_access_check(channel, access);
+		channel->status |= channel_check_of(channel, access, channel->idaw);
 	return access == STORAGE_DONE;
 }
 
@@ -97,6 +97,12 @@ static bool find_data(struct channel *channel, bool store)
 		return invalid(channel);
 	if (!storage_permits(area, channel_key(channel), store)) {
 		channel->status |= SCH_PROTECTION;
+		return false;
+	}
+	if (area->damaged) {
+		channel->status |= SCH_DATA;
+		channel->failing = address;
+		channel->failing_store = store;
 		return false;
 	}
 	first = area->start > channel->lowest ? area->start : channel->lowest;

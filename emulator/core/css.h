@@ -93,7 +93,21 @@
 #define SCH_LENGTH 0x40u             /* incorrect length */
 #define SCH_PROGRAM 0x20u
 #define SCH_PROTECTION 0x10u
+#define SCH_DATA 0x08u               /* channel-data check */
+#define SCH_CONTROL 0x04u            /* channel-control check */
 #define SCH_INTERFACE 0x02u          /* interface-control check */
+#define SCH_MACHINE (SCH_DATA | SCH_CONTROL | SCH_INTERFACE)
+
+/* Format-0 ESW, word 0: the subchannel logout (LPUM in bits 8-15) */
+#define ESW_LPUM_VALID 0x4000u
+#define ESW_SEQUENCE_VALID 0x1000u
+#define ESW_FETCHING 0x0100u         /* storage-access code */
+#define ESW_STORING 0x0200u
+#define ESW_COMMAND_NOT_SENT 0x0004u /* sequence code: the device has not got the current command */
+
+/* Format-0 ESW, word 1: the extended-report word */
+#define ERW_VERIFY_PATH 0x08000000u
+#define ERW_FAILING_ADDRESS 0x02400000u /* words 2 and 3 are a failing-storage address of 64 bits */
 
 /* PMCW, inside the SCHIB */
 #define PMCW_INTPARM 0

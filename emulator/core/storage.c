@@ -103,6 +103,8 @@ enum storage_access storage_fetch(const struct storage *storage, uint64_t addres
 			return STORAGE_UNAVAILABLE;
 		if (!storage_permits(area, key, false))
 			return STORAGE_PROTECTED;
+		if (area->damaged)
+			return STORAGE_DAMAGED;
 		piece = area->size - (address - area->start);
 		if (piece > size)
 			piece = size;
@@ -121,7 +123,8 @@ enum storage_access storage_fetch_near(const struct storage *storage, uint64_t a
 
 	if (storage_window_left(window, address) < size) {
 		area = storage_find(storage, address);
-		if (!area || area->size - (address - area->start) < size || !storage_permits(area, key, false))
+		if (!area || area->size - (address - area->start) < size || !storage_permits(area, key, false) ||
+		    area->damaged)
 			return storage_fetch(storage, address, key, data, size);
 		*window = (struct storage_window){area->start, area->size, area->host};
 	}

@@ -13,6 +13,7 @@ struct storage_area {
 	uint8_t *host;
 	uint8_t key;        /* storage key, 0..15 */
 	bool fetch_protected;
+	bool damaged;       /* an uncorrectable error: none of its bytes can be used */
 	void *owner;        /* for whoever mapped it */
 };
 
@@ -24,7 +25,7 @@ struct storage {
 	uint64_t limit;     /* the address limit of SET ADDRESS LIMIT */
 };
 
-enum storage_access { STORAGE_DONE, STORAGE_UNAVAILABLE, STORAGE_PROTECTED };
+enum storage_access { STORAGE_DONE, STORAGE_UNAVAILABLE, STORAGE_PROTECTED, STORAGE_DAMAGED };
 
 void storage_init(struct storage *storage);
 void storage_free(struct storage *storage);

@@ -93,13 +93,36 @@ static unsigned choose_path(const struct subchannel *sch, uint8_t lpm)
 	return path;
 }
 
-/* Extended status: format-0 ESW with the path used, and the device's sense data when they may come along. */
+/* The subchannel logout of a check that the channel subsystem itself met: what it knows, and where it happened. */
+static void log_out(struct subchannel *sch)
+{
+	const struct channel *channel = &sch->channel;
+	uint32_t logout = (uint32_t)sch->schib[PMCW_LPUM] << 16 | ESW_LPUM_VALID, report = 0;
+
+	if (channel->status & SCH_INTERFACE)
+		logout |= ESW_SEQUENCE_VALID | ESW_COMMAND_NOT_SENT;
+	if (channel->path_lost)
+		report |= ERW_VERIFY_PATH;
+	if (channel->status & (SCH_DATA | SCH_CONTROL)) {
+		logout |= channel->failing_store ? ESW_STORING : ESW_FETCHING;
+		report |= ERW_FAILING_ADDRESS;
+		put_be32(sch->esw + 8, (uint32_t)(channel->failing >> 32));
+		put_be32(sch->esw + 12, (uint32_t)channel->failing);
+	}
+	put_be32(sch->esw, logout);
+	put_be32(sch->esw + 4, report);
+	sch->scsw_flags |= SCSW_ESWF;
+}
+
+/* Extended status: ESW with the path used, and the device's sense data when they may come along. */
 static void extend_status(struct subchannel *sch)
 {
 	struct device_sense *sense = &sch->device->sense[sch->initiator];
 
 	memset(sch->esw, 0, sizeof(sch->esw));
 	sch->esw[1] = sch->schib[PMCW_LPUM];
+	if (sch->channel.status & SCH_MACHINE)
+		log_out(sch);
 	if (!(sch->channel.unit_status & UNIT_CHECK) || !sense->pending ||
 	    !(get_be32(sch->schib + PMCW_CHARS) & PMCW_CSENSE))
 		return;
@@ -107,7 +130,7 @@ static void extend_status(struct subchannel *sch)
 	 * ERW: sense data in the ECW, 32 bytes. The count stands where a measured machine had it (bits 16-23);
 	 * Principles of Operation put it in bits 10-15. Linux looks at the first bit only.
 	 */
-	put_be32(sch->esw + 4, 0x01002000u);
+	put_be32(sch->esw + 4, get_be32(sch->esw + 4) | 0x01002000u);
 	memcpy(sch->ecw, sense->bytes, sizeof(sch->ecw));
 	device_forget_sense(sense);
 	sch->scsw_flags |= SCSW_ESWF | SCSW_ECTL;

@@ -37,15 +37,15 @@ static void release_buffer(void *owner)
 
 static PyObject *storage_object_map(StorageObject *self, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"iova", "buffer", "key", "fetch_protected", NULL};
+	static char *names[] = {"iova", "buffer", "key", "fetch_protected", "damaged", NULL};
 	struct storage_area area = {0};
 	unsigned long long start;
 	unsigned char key = 0;
-	int fetch_protected = 0, error;
+	int fetch_protected = 0, damaged = 0, error;
 	PyObject *buffer;
 	Py_buffer *view;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "KO|$bp", names, &start, &buffer, &key, &fetch_protected))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "KO|$bpp", names, &start, &buffer, &key, &fetch_protected, &damaged))
 		return NULL;
 	if (key > 15) {
 		PyErr_Format(PyExc_ValueError, "storage key %d: expected 0 to 15", key);
@@ -63,6 +63,7 @@ static PyObject *storage_object_map(StorageObject *self, PyObject *args, PyObjec
 	area.host = view->buf;
 	area.key = key;
 	area.fetch_protected = fetch_protected;
+	area.damaged = damaged;
 	area.owner = view;
 	core_write_lock(&self->lock);
 	error = storage_map(&self->storage, &area);

@@ -270,9 +270,15 @@ class Storage(_core.Storage):
     ``set_address_limit`` is SET ADDRESS LIMIT: a multiple of 64 KiB that programs are held to which ask for it.
     """
 
-    def map(self, iova: int, buffer: Any, *, key: int = 0, fetch_protected: bool = False) -> None:
-        """Let the channel use a writable buffer from ``iova`` on. It is kept (and cannot be resized) until unmap."""
-        super().map(iova, buffer, key=key, fetch_protected=fetch_protected)
+    def map(
+        self, iova: int, buffer: Any, *, key: int = 0, fetch_protected: bool = False, damaged: bool = False
+    ) -> None:
+        """Let the channel use a writable buffer from ``iova`` on. It is kept (and cannot be resized) until unmap.
+
+        ``damaged`` storage is there, but each access is an uncorrectable error: a channel-data check, or for CCWs and
+        lists of addresses a channel-control check.
+        """
+        super().map(iova, buffer, key=key, fetch_protected=fetch_protected, damaged=damaged)
 
 
 class Subchannel(_core.Subchannel):

@@ -230,9 +230,11 @@ def test_a_path_goes_away_in_the_midst_of_a_program(rig: Rig) -> None:
     runner.start()
     rig.sch.set_paths(0x40)
     runner.join()
-    irb = Irb.parse(rig.sch.test()[1])
+    raw = rig.sch.test()[1]
+    irb = Irb.parse(raw)
     if irb.path_used == 0x80:  # else the program began after the path had gone, and ran its limit out on the other
         assert irb.scsw.path_not_operational
+        assert raw[12:20].hex(" ", -4) == "00805004 08000000", "the path is to be verified"
         assert rig.sch.store()[9] == 0x80
     assert irb.scsw.subchannel_status == 0x02
     assert irb.scsw.function == FINAL | Function.ALERT

@@ -16,6 +16,7 @@ class Check(Exception):
 
 PROGRAM_CHECK = 0x20
 PROTECTION_CHECK = 0x10
+DATA_CHECK, CONTROL_CHECK = 0x08, 0x04
 
 
 @dataclass
@@ -26,6 +27,8 @@ class Area:
     content: bytearray
     key: int = 0
     fetch_protected: bool = False
+    damaged: bool = False
+    """Its bytes have an error that cannot be corrected."""
 
 
 class Storage:
@@ -40,18 +43,23 @@ class Storage:
                 return area
         raise Check(PROGRAM_CHECK)
 
-    def fetch(self, address: int, access_key: int) -> int:
-        """One byte."""
+    def fetch(self, address: int, access_key: int, damage: int = DATA_CHECK) -> int:
+        """One byte; ``damage`` is the check that it is when the byte has an error."""
         area = self._find(address)
         if area.fetch_protected and access_key not in (0, area.key):
             raise Check(PROTECTION_CHECK)
+        if area.damaged:
+            raise Check(damage)
         return area.content[address - area.start]
 
     def store(self, address: int, access_key: int, byte: int) -> None:
         area = self._find(address)
         if access_key not in (0, area.key):
             raise Check(PROTECTION_CHECK)
+        if area.damaged:
+            raise Check(DATA_CHECK)
         area.content[address - area.start] = byte
 
     def fetch_bytes(self, address: int, size: int, access_key: int) -> bytes:
-        return bytes(self.fetch(address + i, access_key) for i in range(size))
+        """CCWs and lists of addresses."""
+        return bytes(self.fetch(address + i, access_key, CONTROL_CHECK) for i in range(size))

@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from ccwemu.channel import build_ccw, build_ccw0, track_address
 
-from .twins import ABOVE_4G, ABOVE_16M, DATA, END_OF_MAIN, IDALS, OPEN, PROGRAM, PROTECTED, READABLE, UNIT_ADDRESS
+from .twins import (
+    ABOVE_4G,
+    ABOVE_16M,
+    DAMAGED,
+    DATA,
+    END_OF_MAIN,
+    IDALS,
+    OPEN,
+    PROGRAM,
+    PROTECTED,
+    READABLE,
+    UNIT_ADDRESS,
+)
 
 CD, CC, SLI, SKIP, PCI, IDA, SUSPEND, MIDA = 0x80, 0x40, 0x20, 0x10, 0x08, 0x04, 0x02, 0x01
 TIC = 0x08
@@ -275,7 +287,7 @@ def extended_domains(draw: st.DrawFn) -> list[Step]:
 
 places = st.sampled_from(
     (END_OF_MAIN - 3, END_OF_MAIN, PROTECTED, PROTECTED + 0x7F8, READABLE, READABLE + 0x7F8, OPEN, OPEN + 0x7FC,
-     ABOVE_16M, ABOVE_16M - 2, 0x80000000 + DATA, 0x7FFFFFFC, DATA, DATA + 7, PROGRAM + 16))  # fmt: skip
+     DAMAGED, DAMAGED - 4, ABOVE_16M, ABOVE_16M - 2, 0x80000000 + DATA, 0x7FFFFFFC, DATA, DATA + 7, PROGRAM + 16))  # fmt: skip
 
 
 def splits(step: Step, sizes: list[int], flags: int) -> list[Step]:
@@ -330,7 +342,9 @@ def varied(draw: st.DrawFn, step: Step) -> list[Step]:
                 step,
                 Step(
                     TIC,
-                    target=draw(st.sampled_from((PROTECTED, READABLE, END_OF_MAIN, 0x1004, 0x7FFFFFF8, 0x80001000))),
+                    target=draw(
+                        st.sampled_from((PROTECTED, READABLE, DAMAGED, END_OF_MAIN, 0x1004, 0x7FFFFFF8, 0x80001000))
+                    ),
                 ),
             ]
     return [step]

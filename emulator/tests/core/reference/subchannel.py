@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .channel import CHANNEL_END_DEVICE_END, PCI_STATUS, UNIT_CHECK, Channel, OperandException, Orb
 from .eckd import Disk
-from .storage import Storage
+from .storage import CONTROL_CHECK, DATA_CHECK, Storage
 
 ESW_FORMAT, DEFERRED_CC_3, CONCURRENT_SENSE, PATH_NOT_OPERATIONAL = 0x04000000, 0x03000000, 0x00020000, 0x00010000
 START_FUNCTION, START_PENDING, SUSPENDED = 0x4000, 0x0400, 0x0020
@@ -81,6 +81,8 @@ class Subchannel:
                 flags |= ALERT
             if channel.status & PCI_STATUS:
                 flags |= INTERMEDIATE
+        if channel.status & (DATA_CHECK | CONTROL_CHECK):
+            flags |= ESW_FORMAT
         sense = None
         if channel.device_status & UNIT_CHECK and self.concurrent_sense:
             sense = self.disk.give_up_sense()

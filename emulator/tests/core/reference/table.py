@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ccwemu.channel import build_ccw, build_ccw0, track_address
 
-from .twins import ABOVE_4G, ABOVE_16M, DATA, END_OF_MAIN, OPEN, PROGRAM, PROTECTED, READABLE, text
+from .twins import ABOVE_4G, ABOVE_16M, DAMAGED, DATA, END_OF_MAIN, OPEN, PROGRAM, PROTECTED, READABLE, text
 
 FLAGS = {"CD": 0x80, "CC": 0x40, "SLI": 0x20, "SKIP": 0x10, "PCI": 0x08, "IDA": 0x04, "S": 0x02, "MIDA": 0x01}
 ORB = {"pfch": 0x00400000, "ida64": 0x00020000, "2k": 0x00010000, "ils": 0x80, "midaw": 0x40, "susp": 0x08000000,
        "nosi": 0x00080000}  # fmt: skip
 FORMAT_1 = 0x00800000
-PLACES = {"HOLE": END_OF_MAIN, "FETCHPROT": PROTECTED, "STOREPROT": READABLE, "OPEN": OPEN, "16M": ABOVE_16M,
+PLACES = {"HOLE": END_OF_MAIN, "FETCHPROT": PROTECTED, "STOREPROT": READABLE, "OPEN": OPEN, "DAMAGED": DAMAGED, "16M": ABOVE_16M,
           "4G": ABOVE_4G, "PROGRAM": PROGRAM}  # fmt: skip
 UNTOUCHED = b"\xee"
 

@@ -17,7 +17,7 @@ CYLINDERS = 2
 UNIT_ADDRESS = 0x34
 PROGRAM, DATA, IDALS = 0x1000, 0x4000, 0xD000
 END_OF_MAIN = 0x10000
-PROTECTED, READABLE, OPEN = 0x20000, 0x20800, 0x21000
+PROTECTED, READABLE, OPEN, DAMAGED = 0x20000, 0x20800, 0x21000, 0x22000
 ABOVE_16M, ABOVE_4G = 0x1000000, 0x180000000
 AREA_KEY = 5
 UNPREDICTABLE_COUNT = 0x20 | PROTECTION_CHECK | 0x0F
@@ -33,6 +33,7 @@ def areas() -> list[Area]:
         Area(PROTECTED, bytearray(b"\xee" * 0x800), AREA_KEY, fetch_protected=True),
         Area(READABLE, bytearray(b"\xee" * 0x800), AREA_KEY),
         Area(OPEN, bytearray(b"\xee" * 0x800)),
+        Area(DAMAGED, bytearray(b"\xee" * 0x800), damaged=True),
         Area(ABOVE_16M, bytearray(b"\xee" * 0x800)),
         Area(ABOVE_4G, bytearray(b"\xee" * 0x1000)),
     ]
@@ -139,7 +140,9 @@ class Twins:
         self.areas = areas()
         self.core_storage = core.Storage()
         for area in self.areas:
-            self.core_storage.map(area.start, area.content, key=area.key, fetch_protected=area.fetch_protected)
+            self.core_storage.map(
+                area.start, area.content, key=area.key, fetch_protected=area.fetch_protected, damaged=area.damaged
+            )
         self.storage = Storage(areas())
         self.disk = Disk({at: list(image.blocks[at]) for at in TRACKS}, image.identity, UNIT_ADDRESS, read_only)
         self.hosts = [

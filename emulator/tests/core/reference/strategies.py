@@ -287,7 +287,8 @@ def extended_domains(draw: st.DrawFn) -> list[Step]:
 
 places = st.sampled_from(
     (END_OF_MAIN - 3, END_OF_MAIN, PROTECTED, PROTECTED + 0x7F8, READABLE, READABLE + 0x7F8, OPEN, OPEN + 0x7FC,
-     DAMAGED, DAMAGED - 4, ABOVE_16M, ABOVE_16M - 2, 0x80000000 + DATA, 0x7FFFFFFC, DATA, DATA + 7, PROGRAM + 16))  # fmt: skip
+     DAMAGED, DAMAGED - 4, ABOVE_16M, ABOVE_16M - 2, 0x80000000 + DATA, 0x7FFFFFFC, DATA, DATA + 7,
+     PROGRAM + 16))  # fmt: skip
 
 
 def splits(step: Step, sizes: list[int], flags: int) -> list[Step]:

@@ -128,7 +128,7 @@ def test_faults_follow_the_disk_into_the_guest(guest: Lab) -> None:
     device = "0.0.7e53"
     fault(guest, "unit-check --sense equipment-check --command 63 --count 3", device)
     guest.output("linux01", "chccwdev -e 0.0.1234")
-    assert not pending(guest, device), "bringing it online reads the disk"
+    until(lambda: not pending(guest, device))  # bringing it online reads the disk; its guest tells of it
     guest.output("linux01", "echo 1 > /sys/bus/ccw/devices/0.0.1234/expires")
     fault(guest, "lost-interrupt", device)
     until(lambda: guest.shell("linux01", READ).returncode == 0 and not pending(guest, device))
@@ -136,7 +136,7 @@ def test_faults_follow_the_disk_into_the_guest(guest: Lab) -> None:
     fault(guest, "unit-check --sense command-reject --count 2", device)
     until(lambda: guest.shell("linux01", READ).stderr.startswith(ERROR))
     guest.shell("linux01", READ)
-    assert not pending(guest, device)
+    until(lambda: not pending(guest, device))
     guest.output("linux01", READ + "; chccwdev -d 0.0.1234")
     fault(guest, "unit-check --sense command-reject --command 63", device)
     guest.output("lpar1", "kill $(cat /run/linux01.pid)")

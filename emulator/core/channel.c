@@ -239,7 +239,8 @@ static bool goes_on(struct channel *channel, uint8_t unit_status)
 		check(channel, SCH_LENGTH);
 		return false;
 	}
-	return (unit_status & ~UNIT_MODIFIER) == UNIT_END && (channel->flags & (CCW_CC | CCW_CD)) == CCW_CC;
+	/* a device end that is still to come is waited for, and it comes */
+	return (unit_status & ~(UNIT_MODIFIER | UNIT_DE)) == UNIT_CE && (channel->flags & (CCW_CC | CCW_CD)) == CCW_CC;
 }
 
 /* Carry out the current command; true: the program goes on with the next one. */

@@ -67,6 +67,7 @@ struct eckd {
 	bool read_only;
 	bool announces_prefix;      /* the feature page tells of Prefix and of track commands */
 	bool long_sense;            /* sense data have the 32-byte format */
+	bool ends_apart;            /* a seek's device end comes after its channel end, as with an arm that moves */
 	int reserved_by;            /* initiator, -1: none */
 	struct eckd_path paths[DEVICE_PATHS];
 	struct eckd_chain chains[DEVICE_INITIATORS]; /* a host may have suspended its program while another's runs */

@@ -177,6 +177,11 @@ static uint8_t file_protected(struct eckd *eckd)
 	return eckd_check(eckd, 0, SENSE1_FILE_PROTECTED, MESSAGE_NONE);
 }
 
+static uint8_t arm_moves(const struct eckd *eckd)
+{
+	return eckd->ends_apart ? UNIT_CE : UNIT_END;
+}
+
 /* Seek, Seek Cylinder (0B), Seek Head (1B), as far as the file mask permits. */
 uint8_t eckd_seek(struct device *device, struct channel *channel)
 {
@@ -199,7 +204,7 @@ uint8_t eckd_seek(struct device *device, struct channel *channel)
 	chain->index_passes = 0;
 	chain->positioned = true;
 	status = eckd_move_to(eckd, track);
-	return status ? status : UNIT_END;
+	return status ? status : arm_moves(eckd);
 }
 
 uint8_t eckd_recalibrate(struct device *device, struct channel *channel)
@@ -213,7 +218,7 @@ uint8_t eckd_recalibrate(struct device *device, struct channel *channel)
 	eckd->chain->index_passes = 0;
 	eckd->chain->positioned = true;
 	status = eckd_move_to(eckd, 0);
-	return status ? status : UNIT_END;
+	return status ? status : arm_moves(eckd);
 }
 
 uint8_t eckd_set_file_mask(struct device *device, struct channel *channel)

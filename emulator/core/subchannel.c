@@ -136,13 +136,14 @@ static void extend_status(struct subchannel *sch)
 	sch->scsw_flags |= SCSW_ESWF | SCSW_ECTL;
 }
 
-/* Status of a start function that has come to its end. */
+/* Status of a start function that has come to its end; without device end, the device is active for a while. */
 static void end_start(struct subchannel *sch)
 {
 	const struct channel *channel = &sch->channel;
+	bool active = (channel->unit_status & UNIT_END) == UNIT_CE;
 	uint32_t flags = sch->scsw_flags & ~(SCSW_AC | SCSW_SC);
 
-	flags |= SCSW_SC_PENDING | SCSW_SC_PRIMARY | SCSW_SC_SECONDARY;
+	flags |= SCSW_SC_PENDING | SCSW_SC_PRIMARY | (active ? SCSW_AC_DEVICE : SCSW_SC_SECONDARY);
 	if (channel->unit_status & ~UNIT_END || channel->status & ~SCH_PCI)
 		flags |= SCSW_SC_ALERT;
 	if (channel->status & SCH_PCI)
@@ -331,18 +332,31 @@ static void put_scsw(const struct subchannel *sch, uint8_t scsw[CSS_SCSW_SIZE])
 	put_be16(scsw + 10, sch->channel.count);
 }
 
+/* The device end that was to come after the channel end. */
+static void end_device(struct subchannel *sch)
+{
+	sch->scsw_flags |= SCSW_SC_PENDING | SCSW_SC_SECONDARY;
+	sch->channel.unit_status = UNIT_DE;
+	sch->channel.status = 0;
+	sch->esw[1] = sch->schib[PMCW_LPUM];
+}
+
 /* What TEST SUBCHANNEL clears, once the status has been stored. */
 static void clear_status(struct subchannel *sch)
 {
-	bool suspended = sch->scsw_flags & SCSW_AC_SUSPENDED;
+	bool suspended = sch->scsw_flags & SCSW_AC_SUSPENDED, active = sch->scsw_flags & SCSW_AC_DEVICE;
 
 	sch->scsw_flags &= ~(SCSW_SC | SCSW_PNO | SCSW_ZCC);
 	sch->channel.status &= (uint8_t)~SCH_PCI;
 	if (suspended) /* the start function goes on */
 		return;
-	sch->scsw_flags &= ~(SCSW_FC | SCSW_AC | SCSW_CC3 | SCSW_ESWF | SCSW_ECTL);
+	sch->scsw_flags &= ~(SCSW_AC | SCSW_CC3 | SCSW_ESWF | SCSW_ECTL);
 	memset(sch->ecw, 0, sizeof(sch->ecw));
 	memset(sch->esw, 0, sizeof(sch->esw));
+	if (active)
+		end_device(sch);
+	else
+		sch->scsw_flags &= ~SCSW_FC;
 }
 
 unsigned subchannel_test(struct subchannel *sch, uint8_t irb[CSS_IRB_SIZE])

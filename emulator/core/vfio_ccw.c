@@ -103,9 +103,12 @@ static void close_device(struct vfio_ccw *vfio)
 /* An interrupt: the IRB goes into the I/O region, and a program that is over is forgotten. */
 static void interrupt(struct vfio_ccw *vfio)
 {
+	bool over;
+
 	if (subchannel_test(vfio->sch, vfio->io + IO_IRB))
 		return;
-	if (vfio->state == VFIO_CP_PENDING) {
+	over = !(get_be32(vfio->io + IO_IRB) & (SCSW_AC_SUBCHANNEL | SCSW_AC_DEVICE));
+	if (vfio->state == VFIO_CP_PENDING && over) {
 		vfio->program.count = 0;
 		vfio->state = VFIO_IDLE;
 	}
@@ -309,6 +312,8 @@ int vfio_ccw_read(struct vfio_ccw *vfio, uint64_t offset, uint8_t *data, size_t 
 	switch (region_of(offset, size, &at)) {
 	case VFIO_IO:
 		memcpy(data, vfio->io + at, size);
+		if (at <= IO_IRB && at + size >= IO_IRB + CSS_IRB_SIZE) /* taken: there is room for a device end */
+			take_pending_status(vfio);
 		return 0;
 	case VFIO_ASYNC:
 		memcpy(data, vfio->async + at, size);

@@ -38,6 +38,7 @@ class Device:
         read_only: bool = False,
         announce_prefix: bool = False,
         long_sense: bool = False,
+        device_end_apart: bool = False,
     ) -> None: ...
     @staticmethod
     def model_of(cylinders: int, /) -> int: ...

@@ -8,7 +8,7 @@
 static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"image", "cu_model", "dev_model", "serial", "ssid", "unit_address", "read_only",
-				"announce_prefix", "long_sense", NULL};
+				"announce_prefix", "long_sense", "device_end_apart", NULL};
 	struct core_state *state = core_state_of(Py_TYPE((PyObject *)self));
 	struct eckd_identity identity = {.cu_model = 0xe9};
 	unsigned char model = 0xe9, unit = 0;
@@ -16,15 +16,15 @@ static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 	PyObject *image, *dev_model = Py_None;
 	const char *serial = "000000000001";
 	Py_ssize_t serial_size = 12;
-	int read_only = 0, announce_prefix = 0, long_sense = 0;
+	int read_only = 0, announce_prefix = 0, long_sense = 0, apart = 0;
 
 	if (self->ready) {
 		PyErr_SetString(PyExc_RuntimeError, "a device is initialised once");
 		return -1;
 	}
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$bOs#Hbppp", names, state->image, &image, &model, &dev_model,
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$bOs#Hbpppp", names, state->image, &image, &model, &dev_model,
 					 &serial, &serial_size, &ssid, &unit, &read_only, &announce_prefix,
-					 &long_sense))
+					 &long_sense, &apart))
 		return -1;
 	if (!((ImageObject *)image)->image.base) {
 		PyErr_SetString(PyExc_ValueError, "the disk image is closed");
@@ -59,6 +59,7 @@ static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 	eckd_init(&self->eckd, &self->image->image, &identity, read_only);
 	self->eckd.announces_prefix = announce_prefix;
 	self->eckd.long_sense = long_sense;
+	self->eckd.ends_apart = apart;
 	return 0;
 }
 

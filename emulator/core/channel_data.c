@@ -9,7 +9,7 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Fetch a word of a list of indirect addresses. False: a check. */
-static bool fetch_word(struct channel *channel, uint8_t *word, size_t size)
+ALWAYS_INLINE bool fetch_word(struct channel *channel, uint8_t *word, size_t size)
 {
 	enum storage_access access = STORAGE_UNAVAILABLE;
 
@@ -31,18 +31,19 @@ static bool invalid(struct channel *channel)
 static bool next_idaw(struct channel *channel)
 {
 	bool wide = channel->orb.flags & ORB_IDA64;
-	uint32_t block = wide && !(channel->orb.flags & ORB_IDA2K) ? 4096 : 2048;
+	uint32_t block = wide && !(channel->orb.flags & ORB_IDA2K) ? 4096 : 2048, offset;
 	uint8_t word[8];
 
-	if (!fetch_word(channel, word, wide ? 8 : 4))
+	if (!(wide ? fetch_word(channel, word, 8) : fetch_word(channel, word, 4)))
 		return false;
 	channel->address = wide ? get_be64(word) : get_be32(word);
 	if (!wide && channel->address > 0x7fffffffu)
 		return invalid(channel);
-	if (!channel->first_idaw && channel->address % block)
+	offset = (uint32_t)channel->address & (block - 1);
+	if (!channel->first_idaw && offset)
 		return invalid(channel);
 	channel->idaw += wide ? 8 : 4;
-	channel->block = block - (uint32_t)(channel->address % block);
+	channel->block = block - offset;
 	channel->first_idaw = false;
 	return true;
 }

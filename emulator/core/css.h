@@ -133,8 +133,9 @@
 
 #define IRB_ESW CSS_SCSW_SIZE
 #define IRB_ECW (IRB_ESW + CSS_ESW_SIZE)
+#define IRB_EMW (IRB_ECW + CSS_ECW_SIZE)
 
 _Static_assert(CSS_PMCW_SIZE + CSS_SCSW_SIZE + 12 == CSS_SCHIB_SIZE, "SCHIB = PMCW, SCSW, model-dependent area");
-_Static_assert(IRB_ECW + CSS_ECW_SIZE + 32 == CSS_IRB_SIZE, "IRB = SCSW, ESW, ECW, EMW");
+_Static_assert(IRB_EMW + 32 == CSS_IRB_SIZE, "IRB = SCSW, ESW, ECW, EMW");
 
 #endif

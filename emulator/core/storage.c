@@ -116,20 +116,15 @@ enum storage_access storage_fetch(const struct storage *storage, uint64_t addres
 	return STORAGE_DONE;
 }
 
-enum storage_access storage_fetch_near(const struct storage *storage, uint64_t address, uint8_t key, void *data,
-				       size_t size, struct storage_window *window)
+bool storage_find_window(const struct storage *storage, uint64_t address, uint8_t key, size_t size,
+			 struct storage_window *window)
 {
-	const struct storage_area *area;
+	const struct storage_area *area = storage_find(storage, address);
 
-	if (storage_window_left(window, address) < size) {
-		area = storage_find(storage, address);
-		if (!area || area->size - (address - area->start) < size || !storage_permits(area, key, false) ||
-		    area->damaged)
-			return storage_fetch(storage, address, key, data, size);
-		*window = (struct storage_window){area->start, area->size, area->host};
-	}
-	memcpy(data, storage_window_host(window, address), size);
-	return STORAGE_DONE;
+	if (!area || area->size - (address - area->start) < size || !storage_permits(area, key, false) || area->damaged)
+		return false;
+	*window = (struct storage_window){area->start, area->size, area->host};
+	return true;
 }
 
 bool storage_read(const struct storage *storage, uint64_t address, void *data, size_t size)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct storage_area {
 	uint64_t start;
@@ -68,13 +69,23 @@ static inline uint8_t *storage_window_host(const struct storage_window *window, 
 	return window->host + (address - window->start);
 }
 
-/* As storage_fetch, of which *window remembers the area. */
-enum storage_access storage_fetch_near(const struct storage *storage, uint64_t address, uint8_t key, void *data,
-				       size_t size, struct storage_window *window);
+/* Set the window to the area of address, if size bytes can be fetched from it there with the key. */
+bool storage_find_window(const struct storage *storage, uint64_t address, uint8_t key, size_t size,
+			 struct storage_window *window);
 
 /* Fetch size bytes with a key, over the border of adjacent areas if need be. */
 enum storage_access storage_fetch(const struct storage *storage, uint64_t address, uint8_t key, void *data,
 				  size_t size);
+
+/* The same, of which *window remembers the area. */
+static inline enum storage_access storage_fetch_near(const struct storage *storage, uint64_t address, uint8_t key,
+						     void *data, size_t size, struct storage_window *window)
+{
+	if (storage_window_left(window, address) < size && !storage_find_window(storage, address, key, size, window))
+		return storage_fetch(storage, address, key, data, size);
+	memcpy(data, storage_window_host(window, address), size);
+	return STORAGE_DONE;
+}
 
 /* Copy out size bytes, over the border of adjacent areas if need be. False: some of it is not mapped. */
 bool storage_read(const struct storage *storage, uint64_t address, void *data, size_t size);

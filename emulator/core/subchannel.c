@@ -235,7 +235,7 @@ unsigned subchannel_start(struct subchannel *sch, const struct channel_orb *orb,
 	forget_program(sch);
 	put_be32(sch->schib + PMCW_INTPARM, orb->intparm);
 	sch->scsw_flags = (orb->flags & ORB_TO_SCSW) | SCSW_FC_START;
-	sch->channel.orb = *orb;
+	sch->channel.orb = (struct channel_orb){orb->intparm, orb->flags, orb->cpa};
 	path = choose_path(sch, lpm);
 	if (path == CSS_PATHS) {
 		no_path(sch, lpm);
@@ -361,11 +361,14 @@ static void clear_status(struct subchannel *sch)
 
 unsigned subchannel_test(struct subchannel *sch, uint8_t irb[CSS_IRB_SIZE])
 {
-	memset(irb, 0, CSS_IRB_SIZE);
-	if (!operational(sch))
+	if (!operational(sch)) {
+		memset(irb, 0, CSS_IRB_SIZE);
 		return 3;
+	}
 	put_scsw(sch, irb);
 	memcpy(irb + IRB_ESW, sch->esw, CSS_ESW_SIZE);
+	memset(irb + IRB_ECW, 0, CSS_ECW_SIZE);
+	memset(irb + IRB_EMW, 0, CSS_IRB_SIZE - IRB_EMW);
 	if (!subchannel_pending(sch))
 		return 1;
 	if (sch->scsw_flags & SCSW_ECTL)

@@ -95,9 +95,10 @@ molecule: setup-tests ## the molecule scenario
 	@$(BIN)/molecule test --all
 
 .PHONY: test-real
-test-real: setup ## a real qemu-system-s390x with a Debian kernel on the emulated host's disk (not yet in make test)
+test-real: setup ## a real qemu-system-s390x with Debian kernels: the emulated host's disk, the guest images (not yet in make test)
 	@.ci/system-packages real
 	@$(BIN)/python tests/real/run.py
+	@$(BIN)/python tests/real/image.py
 
 .PHONY: sanity
 sanity: setup-tests ## ansible-test sanity

@@ -21,6 +21,7 @@ HOST = "lpar1"
 SERIES = "6.1"
 MODULES = ("dasd_mod.ko", "dasd_eckd_mod.ko")
 GUEST_TIMEOUT, COMMAND_TIMEOUT = 180, 60  # seconds; an emulated CPU on a busy machine
+CONSOLE_LINES = 30
 IMAGES = "/srv/guest"
 MONITOR = "/run/guest.qmp"
 DISKS = {
@@ -114,6 +115,9 @@ class Guest:
                 yield word, rest
             elif "] dasd-eckd 0." in line:
                 yield "kernel", line.partition("] dasd-eckd ")[2]
+        self._expect_end()
+
+    def _expect_end(self) -> None:
         status = self._process.wait(timeout=COMMAND_TIMEOUT)
         if status:
             raise Failure(f"qemu-system-s390x ended with status {status}")
@@ -130,10 +134,25 @@ class Guest:
 
     def wait_for(self, word: str) -> None:
         """Until the guest's script says this. Raises Failure."""
+        self.wait_line(f"guest: {word}")
+
+    def wait_line(self, start: str) -> None:
+        """Until a line of the console begins with this. Raises Failure."""
         while (line := self._line()) is not None:
-            if line.startswith(f"guest: {word}"):
+            if line.startswith(start):
                 return
-        raise Failure(f"the guest has ended before it said {word!r}")
+        raise Failure(f"the guest has ended before it said {start!r}")
+
+    def wait_end(self) -> None:
+        """Until QEMU has ended as it should. Raises Failure."""
+        while self._line() is not None:
+            pass
+        self._expect_end()
+
+    def show_console(self) -> None:
+        """Print the last lines of the console."""
+        tail = "\n".join(self.console[-CONSOLE_LINES:])
+        print(f"--- the guest's console, last {CONSOLE_LINES} lines ---\n{tail}\n---", file=sys.stderr)
 
     def tell(self, line: str = "") -> None:
         """A line for the guest's script, which waits for one."""

@@ -25,7 +25,6 @@ from rig import DISKS, HERE, HOST, UUIDS, Failure, Guest, Lab, Progress, expect,
 
 CACHE = HERE.parents[1] / "build/real"
 LAB = Path(ccwemu.__file__).parent / "labs/seed.yml"
-CONSOLE_LINES = 30
 
 
 def check_busy(lab: Lab, uuid: str) -> None:
@@ -101,8 +100,7 @@ def run_guest(lab: Lab, trees: Mapping[str, Path], script: str, uuids: list[str]
     try:
         return follow(lab, guest, say)
     except Failure:
-        console = "\n".join(guest.console[-CONSOLE_LINES:])
-        print(f"--- the guest's console, last {CONSOLE_LINES} lines ---\n{console}\n---", file=sys.stderr)
+        guest.show_console()
         raise
     finally:
         guest.stop()

@@ -75,6 +75,7 @@ class Host:
             "push": self.push,
             "wait-closed": self.wait_closed,
             "wait-met": self.wait_met,
+            "end": self.end,
             "fault": lambda peer, message: self.desk.serve(message),
         }
         self.server = Server(str(root / "run/ccwemu/host.sock"), {**operations, **mine})
@@ -104,6 +105,11 @@ class Host:
         else:
             assert handle.paths is not None
             handle.paths(event["pam"])
+        return {"ok": True}
+
+    def end(self, peer: Peer, message: Message) -> Message:
+        """As when the lab ends: every connection is cut."""
+        self.server.close()
         return {"ok": True}
 
     def wait_met(self, peer: Peer, message: Message) -> Message:
@@ -170,6 +176,7 @@ SCENARIOS = [
     "host_events",
     "faults",
     "device_gone",
+    "host_ends",
 ]
 
 

@@ -7,10 +7,11 @@ import contextlib
 import time
 
 from qmp import Monitor
-from rig import DISKS, HOST, MONITOR, UUIDS, Failure, Guest, Lab, Progress, expect, vfio_device
+from rig import DISKS, HOST, MONITOR, UUIDS, Failure, Guest, Lab, Progress, device_option, expect, vfio_device
 
 PATIENCE = 30  # seconds
 BLOCKS = "bs=64k skip=64 count=32"
+BUSY = "Device or resource busy"
 IO_ERROR, NO_DEVICE = "Input/output error", "no device"
 
 
@@ -60,6 +61,7 @@ def plug_disks(lab: Lab, guest: Guest, say: Progress) -> str:
     plugs = Plugs(lab, guest, monitor)
     try:
         written = come_and_go(lab, guest, plugs, say)
+        refuse_second(lab, say)
         lost_and_found(guest, plugs, written, say)
         faults(guest, plugs, say)
     except Failure:
@@ -92,6 +94,19 @@ def come_and_go(lab: Lab, guest: Guest, plugs: Plugs, say: Progress) -> str:
     expect("checksum after the disk was plugged in again", checksum(guest, 2), written)
     say("guest: has it again")
     return written
+
+
+def refuse_second(lab: Lab, say: Progress) -> None:
+    """Another QEMU cannot have a disk that this one has. Raises Failure."""
+    words = ["-M", "s390-ccw-virtio", "-m", "128", "-nodefaults", "-nographic", "-S"]
+    words += ["-device", device_option(1, UUIDS[0])]
+    try:
+        lab.command("exec", HOST, "--", "env", "CCWEMU_QEMU=real", "qemu-system-s390x", *words)
+    except Failure as failure:
+        expect("what the second QEMU said", BUSY in str(failure), True)
+        say("host: a second QEMU cannot have a disk of the first one")
+        return
+    raise Failure("a second QEMU has opened a disk that the guest has")
 
 
 def lost_and_found(guest: Guest, plugs: Plugs, written: str, say: Progress) -> None:

@@ -213,6 +213,10 @@ def vfio_device(number: int, uuid: str) -> dict[str, str]:
     return {"driver": "vfio-ccw", "id": f"disk{number}", "sysfsdev": path, "devno": f"fe.0.123{number:x}"}
 
 
+def device_option(number: int, uuid: str) -> str:
+    return ",".join(f"{key}={value}" for key, value in vfio_device(number, uuid).items())
+
+
 def qemu_command(kernel: str, initrd: str, uuids: Sequence[str]) -> list[str]:
     """A guest in which the devices are 0.0.1231, 0.0.1232 and so on."""
     words = [
@@ -222,7 +226,7 @@ def qemu_command(kernel: str, initrd: str, uuids: Sequence[str]) -> list[str]:
         "-append", "console=ttysclp0 loglevel=5 rdinit=/bin/busybox -- sh /init",
     ]  # fmt: skip
     for number, uuid in enumerate(uuids, 1):
-        words += ["-device", ",".join(f"{key}={value}" for key, value in vfio_device(number, uuid).items())]
+        words += ["-device", device_option(number, uuid)]
     return words
 
 

@@ -16,7 +16,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import Options, Outcome
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge as _converge
@@ -24,6 +24,10 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, H
 
 UUID_TEXT = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 RELEASE = "6.1.0-29-s390x"
+
+
+class Killed(BaseException):
+    """What SIGKILL is to a process: nothing runs after it, no handler of errors either."""
 
 
 class FakeHost(Host):
@@ -36,6 +40,9 @@ class FakeHost(Host):
         self.saves: list[str] = []
         self.bounded: list[str] = []
         self.reads = 0
+        self.mutations = 0
+        self.kill_at = (0, "")
+        """At which change of the host, and whether before or after its effect."""
         self.permitted = True
         self.denied: tuple[str, ...] = ()
         """What paths begin with that this user may not read."""
@@ -48,7 +55,7 @@ class FakeHost(Host):
 
     def write(self, path: str, value: str) -> None:
         self.writes.append((path, value))
-        number = self.kernel.store(path, value, len(self.writes))
+        number = self._mutate(lambda: self.kernel.store(path, value, len(self.writes)))
         if number:
             raise HostError("write", path, number, value)
 
@@ -60,7 +67,23 @@ class FakeHost(Host):
         self.saves.append(path)
         if path in self.kernel.unwritable:
             raise HostError("save", path, errno.EROFS)
-        super().save(path, text, mode)
+        self._mutate(lambda: super(FakeHost, self).save(path, text, mode))
+
+    def unlink(self, path: str) -> None:
+        self._mutate(lambda: super(FakeHost, self).unlink(path))
+
+    def run(self, argv: list[str]) -> tuple[int, str, str]:
+        return self._mutate(lambda: super(FakeHost, self).run(argv))
+
+    def _mutate(self, effect: Callable[[], Any]) -> Any:
+        """Do something that changes the host, unless the process is killed right before; it may be right after."""
+        self.mutations += 1
+        if self.kill_at == (self.mutations, "before"):
+            raise Killed
+        result = effect()
+        if self.kill_at == (self.mutations, "after"):
+            raise Killed
+        return result
 
     def read(self, path: str) -> str:
         self.reads += 1

@@ -80,7 +80,9 @@ def converge(host: Host, items: Sequence[dict[str, Any]], options: Options) -> O
 
 def _count(items: Sequence[dict[str, Any]]) -> str:
     names = [str(item.get("device")) for item in items]
-    return names[0] if len(names) == 1 else f"{names[0] if names else 'nothing'} and {len(names) - 1} more"
+    if len(names) < 2:
+        return "".join(names) or "nothing"
+    return f"{names[0]} and {len(names) - 1} more"
 
 
 def _converge(host: Host, items: Sequence[dict[str, Any]], options: Options, lock: Lock) -> Outcome:

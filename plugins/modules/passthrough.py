@@ -41,6 +41,7 @@ options:
         description:
           - A JMESPath expression over the host's devices, as M(zkvm.vfio_ccw.css_info) lists its C(subchannels),
             instead of O(devices[].device). It results in a list of device numbers, or of those entries.
+          - That none matches is an error for V(present); for V(absent) there is nothing to do then.
           - It is evaluated on the controller, which needs the Python package C(jmespath).
         type: str
       state:

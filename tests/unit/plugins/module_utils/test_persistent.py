@@ -165,3 +165,62 @@ def test_the_driver_of_a_former_subchannel_stays_where_another_device_has_it(ker
     kernel.put("var/lib/vfio_ccw/journal.json", json.dumps(noted))
     converge(kernel.host(), [BACK])
     assert left_behind(kernel) == ["css-0.0.1700"]
+
+
+RULE = "etc/udev/rules.d/41-dasd-eckd-0.0.7e52.rules"
+RULE_TEXT = 'ACTION=="add", KERNEL=="0.0.7e52", ATTR{[ccw/0.0.7e52]online}="1"\n'
+
+
+def test_a_rule_that_sets_it_online_is_removed_when_asked_to_and_restored(kernel):
+    kernel.put(RULE, RULE_TEXT)
+    outcome = converge(kernel.host(), [{**WANTED, "remove_rules": True}])
+    assert not (kernel.root / RULE).exists()
+    assert "remove-rule" in [step.kind for step in outcome.done]
+    before, after = outcome.texts()
+    assert f"udev_rules: /{RULE}" in before and "udev_rules: none" in after
+    assert not converge(kernel.host(), [{**WANTED, "remove_rules": True}]).changed
+    converge(kernel.host(), [BACK])
+    assert kernel.get(RULE) == RULE_TEXT
+
+
+def test_a_rule_is_restored_when_a_later_step_fails(kernel):
+    kernel.put(RULE, RULE_TEXT)
+    kernel.mdevctl_fails = True
+    with pytest.raises(StepFailed):
+        converge(kernel.host(), [{**WANTED, "remove_rules": True}])
+    assert kernel.get(RULE) == RULE_TEXT
+
+
+def test_what_is_overruled_stays_as_it_is(kernel):
+    kernel.put(RULE, RULE_TEXT)
+    kernel.put("proc/cmdline", "dasd=7e52 cio_ignore=all\n")
+    assert converge(kernel.host(), [{**WANTED, "force": ["online-at-boot", "hidden-at-boot"]}]).changed
+    assert kernel.get(RULE) == RULE_TEXT
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    ["dasd=7e53", "dasd=0.0.7f00-0.0.7fff(ro),nopav", "rd.zfcp=0.0.7e53,0x7e52", "cio_ignore=all,!7e00-7eff", "dasd="],
+)
+def test_parameters_of_other_devices_are_no_reason(kernel, parameters):
+    kernel.put("proc/cmdline", parameters + "\n")
+    assert converge(kernel.host(), [WANTED], check_mode=True).changed
+
+
+def test_what_others_had_set_up_is_restored(kernel):
+    kernel.put("sys/devices/css0/0.0.16ca/driver_override", "io_subchannel\n")
+    kernel.put(DRIVER, "io_subchannel\n")
+    kernel._mdevctl("define", UUID, "0.0.16ca", False)
+    definition = kernel.get(MDEV)
+    converge(kernel.host(), [WANTED])
+    assert (kernel.get(DRIVER), kernel.get(MDEV) != definition) == ("vfio_ccw\n", True)
+    converge(kernel.host(), [BACK])
+    assert kernel.get("sys/devices/css0/0.0.16ca/driver_override") == "io_subchannel\n"
+    assert (kernel.get(DRIVER), kernel.get(MDEV)) == ("io_subchannel\n", definition)
+
+
+def test_a_definition_that_was_started_at_boot_before_stays(kernel):
+    kernel._mdevctl("define", UUID, "0.0.16ca", True)
+    converge(kernel.host(), [WANTED])
+    converge(kernel.host(), [BACK])
+    assert (kernel.root / MDEV).exists()

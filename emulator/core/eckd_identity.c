@@ -132,20 +132,23 @@ enum { PAGE_UNIT_ADDRESSES = 0x0e, PAGE_FEATURES = 0x41 };
  */
 uint8_t eckd_perform_function(struct device *device, struct channel *channel)
 {
-	enum { PREPARE = 0x18, SET_CHARACTERISTICS = 0x1d };
+	enum { PREPARE = 0x18, SET_CHARACTERISTICS = 0x1d, FLAGS = 1, SUBORDER = 6, SUBORDER_FLAGS = 7 };
 	struct eckd *eckd = eckd_of(device);
 	uint8_t data[66];
-	size_t size = channel_fetch_upto(channel, data, sizeof(data));
+	uint8_t status = eckd_fetch_parameters(eckd, channel, data, 1);
+	bool known = !status && (data[0] == PREPARE || data[0] == SET_CHARACTERISTICS);
 
-	if (channel_failed(channel))
-		return UNIT_END;
-	if (size < 7)
-		return eckd_reject(eckd, MESSAGE_COUNT);
+	if (known) /* each order has a length of its own */
+		status = eckd_fetch_parameters(eckd, channel, data + 1, data[0] == PREPARE ? 11 : 65);
+	if (status)
+		return status;
+	if (!known || data[FLAGS])
+		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	if (data[0] == SET_CHARACTERISTICS)
 		return UNIT_END;
-	if (data[0] != PREPARE || (data[6] != PAGE_UNIT_ADDRESSES && data[6] != PAGE_FEATURES))
+	if ((data[SUBORDER] != PAGE_UNIT_ADDRESSES && data[SUBORDER] != PAGE_FEATURES) || data[SUBORDER_FLAGS])
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
-	eckd->chain->page = data[6];
+	eckd->chain->page = data[SUBORDER];
 	return UNIT_END;
 }
 

@@ -328,8 +328,11 @@ def test_a_program_formats_no_more_than_a_gib(rig: Rig) -> None:
 
 
 def test_an_endless_data_chain_ends(rig: Rig) -> None:
-    result = rig.run(C(0x27, 1, CD), C(0, 1, CD), C(TIC, at=PROGRAM + 8))
-    assert result.raw[9] & 0x40  # the device takes 66 bytes, and the chain is not at its end
+    """The device takes a block, byte by byte, and the chain is not at its end."""
+    lead = [C(0x63, extent(0x80), CC), C(0x47, locate(0x01, 0, 0, 1, 1), CC)]
+    result = rig.run(*lead, C(0x05, b"a", CD), C(0, b"b", CD), C(TIC, at=PROGRAM + 24))
+    assert result.raw[8:10].hex() == "0c40"
+    assert rig.image.read_track(0, 0)[1].data == b"a" + b"b" * (BLOCK_SIZE - 1)
 
 
 # --- suspend and resume

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from .channel import Channel
-from .eckd import INVALID_PARAMETER, INVALID_SEQUENCE, TOO_SHORT, Disk, Path, command
+from .eckd import INVALID_PARAMETER, INVALID_SEQUENCE, Disk, Path, command
+
+PREPARE, SET_CHARACTERISTICS = 0x18, 0x1D
+"""Orders of Perform Subsystem Function: prepare for read subsystem data, set subsystem characteristics."""
 
 
 @command(0x03)
@@ -34,12 +37,15 @@ def read_configuration_data(disk: Disk, channel: Channel, code: int) -> None:
 
 @command(0x27)
 def perform_subsystem_function(disk: Disk, channel: Channel, code: int) -> None:
-    data = channel.take_up_to(66)
-    if len(data) < 7:
-        raise disk.reject(TOO_SHORT)
-    if data[0] == 0x1D:  # set subsystem characteristics
+    order = disk.parameters(channel, 1)[0]
+    if order not in (PREPARE, SET_CHARACTERISTICS):
+        raise disk.reject(INVALID_PARAMETER)
+    data = bytes([order]) + disk.parameters(channel, {PREPARE: 11, SET_CHARACTERISTICS: 65}[order])
+    if data[1]:
+        raise disk.reject(INVALID_PARAMETER)
+    if order == SET_CHARACTERISTICS:
         return
-    if data[0] != 0x18 or data[6] not in disk.identity.pages:  # prepare for read subsystem data
+    if data[6] not in disk.identity.pages or data[7]:
         raise disk.reject(INVALID_PARAMETER)
     disk.chain.page = disk.identity.pages[data[6]]
 

@@ -192,7 +192,7 @@ def steps_of(draw: st.DrawFn, code: int) -> Step:
         return Step(code, bytes([function]) + draw(st.sampled_from((b"A", b"B"))) * 11)
     if code == 0x27:
         order, sub = draw(st.sampled_from(((0x18, 0x41), (0x18, 0x0E), (0x18, 0x52), (0x1D, 0xC0), (0x99, 0))))
-        return Step(code, bytes([order, 0, 0, 0, 0, 0, sub]) + bytes(5))
+        return Step(code, bytes([order, 0, 0, 0, 0, 0, sub]) + bytes(5 if order != 0x1D else 59))
     exact = {0xE4: 12, 0x34: 12, 0x64: 64, 0xFA: 256, 0x3E: 256, 0x04: 32, 0xB4: 32, 0x94: 32, 0x14: 32, 0x12: 8,
              0x92: 8, 0x16: 16, 0x96: 16, 0x1A: 5, 0x9A: 5, 0x13: 0, 0x03: 0}.get(code)  # fmt: skip
     size = exact if exact is not None and draw(st.booleans()) else draw(sizes)

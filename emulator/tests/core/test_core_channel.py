@@ -202,6 +202,21 @@ def test_data_over_the_border_of_two_areas(rig: Rig) -> None:
     assert rig.stored(STORAGE_SIZE - 5, 5) + bytes(after[:7]) == SENSE_ID
 
 
+@pytest.mark.parametrize("sizes", [(0x2000,), (0x1000, 0x1000)], ids=["one area", "two areas"])
+def test_data_end_where_the_addresses_of_the_format_end(rig: Rig, sizes: tuple[int, ...]) -> None:
+    """Storage goes on at 16 MiB, format-0 addresses do not; an IDAW that led there before makes no difference."""
+    border, idal, areas = 0x1000000, 0x8000, [bytearray(b"\xee" * size) for size in sizes]
+    for at, area in zip((border - 0x1000, border), areas, strict=False):
+        rig.storage.map(at, area)
+    rig.memory[idal : idal + 8] = (border + 0x800).to_bytes(8, "big")
+    beyond = C(0xE4, 0, IDA | CC, count=12, at=idal)
+    result = rig.run(beyond, C(0xE4, 12, at=border - 4), format0=True, orb=OrbFlag.IDA_64)
+    assert (result.status, result.ccw) == ("0c 20 0008", 1)
+    stored = b"".join(areas)
+    assert stored[0xFFC:0x100C] == SENSE_ID[:4] + b"\xee" * 12
+    assert stored[0x1800:0x180C] == SENSE_ID
+
+
 # --- indirect data addresses
 
 IDAL = 0x8000

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import ccwemu
@@ -54,6 +55,33 @@ echo {subchannel} > /sys/bus/css/drivers/vfio_ccw/unbind
 echo {subchannel} > /sys/bus/css/drivers/io_subchannel/bind
 echo 1 > /proc/cio_settle
 """
+
+
+@contextlib.contextmanager
+def running_lab(directory: Path, definition: str) -> Iterator[Lab]:
+    """A lab of its own directory of labs."""
+    file = directory / "lab.yml"
+    file.write_text(definition)
+    lab = Lab(directory / "labs")
+    up = lab.command("up", str(file))
+    assert up.returncode == 0, up.stderr
+    try:
+        yield lab
+    finally:
+        lab.command("down", "--all")
+
+
+@contextlib.contextmanager
+def running_guest(lab: Lab, subchannel: str, uuid: str, start: str) -> Iterator[None]:
+    """The guest linux01 on lpar1, started with a passed-through subchannel; afterwards the host has that again."""
+    lab.output("lpar1", give(subchannel, uuid))
+    lab.output("lpar1", start)
+    try:
+        yield
+    finally:
+        lab.shell("lpar1", "[ ! -e /run/linux01.pid ] || kill $(cat /run/linux01.pid)")
+        until(lambda: "running" not in lab.command("ps").stdout.split("linux01")[1])
+        lab.output("lpar1", take(subchannel, uuid))
 
 
 def until(condition: Callable[[], bool], seconds: float = 10) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from lab_rig import Lab, give, take, until
+from lab_rig import Lab, running_guest, running_lab, take, until
 
 pytestmark = pytest.mark.lab
 
@@ -37,24 +37,15 @@ ERROR = "dd: error reading '/dev/dasda': Input/output error\n"
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    directory = tmp_path_factory.mktemp("fault")
-    definition = directory / "lab.yml"
-    definition.write_text(LAB)
-    made = Lab(directory / "labs")
-    up = made.command("up", str(definition))
-    assert up.returncode == 0, up.stderr
-    yield made
-    made.command("down", "--all")
+    with running_lab(tmp_path_factory.mktemp("fault"), LAB) as made:
+        yield made
 
 
 @pytest.fixture
 def guest(lab: Lab) -> Iterator[Lab]:
     """linux01 is up with the second disk, 0.0.1234 there."""
-    lab.output("lpar1", give(SCH, UUID))
-    lab.output("lpar1", QEMU)
-    yield lab
-    lab.shell("lpar1", "[ ! -e /run/linux01.pid ] || kill $(cat /run/linux01.pid)")
-    until(lambda: "running" not in lab.command("ps").stdout.split("linux01")[1])
+    with running_guest(lab, SCH, UUID, QEMU):
+        yield lab
 
 
 def fault(lab: Lab, words: str, device: str = "0.0.7e52") -> str:
@@ -145,7 +136,6 @@ def test_faults_follow_the_disk_into_the_guest(guest: Lab) -> None:
     assert pending(guest, device)
     guest.shell("lpar1", "chccwdev -e 0.0.7e53; chccwdev -d 0.0.7e53")
     assert not pending(guest, device), "met by the host"
-    guest.output("lpar1", give(SCH, UUID))
 
 
 def test_a_guests_disk_goes(guest: Lab) -> None:

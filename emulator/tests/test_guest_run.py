@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_rig import Lab, give, take, until
+from lab_rig import Lab, give, running_guest, running_lab, take, until
 
 import ccwemu
 
@@ -48,25 +48,15 @@ def statistics(lab: Lab) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    directory = tmp_path_factory.mktemp("guest")
-    definition = directory / "lab.yml"
-    definition.write_text(LAB)
-    made = Lab(directory / "labs")
-    up = made.command("up", str(definition))
-    assert up.returncode == 0, up.stderr
-    yield made
-    made.command("down", "--all")
+    with running_lab(tmp_path_factory.mktemp("guest"), LAB) as made:
+        yield made
 
 
 @pytest.fixture
 def guest(lab: Lab) -> Iterator[Lab]:
     """The disk is passed through and linux01 is up; afterwards the host has it again."""
-    lab.output("lpar1", PASS)
-    lab.output("lpar1", START)
-    yield lab
-    lab.shell("lpar1", "[ ! -e /run/linux01.pid ] || kill $(cat /run/linux01.pid)")
-    until(lambda: "running" not in lab.command("ps").stdout.split("linux01")[1])
-    lab.output("lpar1", TAKE_BACK)
+    with running_guest(lab, "0.0.16ca", UUID, START):
+        yield lab
 
 
 def test_blocks_travel_as_channel_programs(guest: Lab) -> None:

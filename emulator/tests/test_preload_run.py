@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from lab_rig import Lab, give, take
+from lab_rig import Lab, give, running_lab, take
 
 from ccwemu.guest.real import preload_library
 
@@ -53,14 +53,8 @@ print("after", others())
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    directory = tmp_path_factory.mktemp("preload")
-    definition = directory / "lab.yml"
-    definition.write_text(LAB)
-    made = Lab(directory / "labs")
-    up = made.command("up", str(definition))
-    assert up.returncode == 0, up.stderr
-    yield made
-    made.command("down", "--all")
+    with running_lab(tmp_path_factory.mktemp("preload"), LAB) as made:
+        yield made
 
 
 def test_the_group_is_busy_while_it_is_open(lab: Lab) -> None:

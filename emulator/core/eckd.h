@@ -50,6 +50,8 @@ struct eckd_chain {
 	uint8_t operation;          /* of the Locate Record */
 	uint8_t extended_operation;
 	uint8_t operations_left;    /* tracks, if the operation is about tracks */
+	bool single;                /* one record, whose count field is oriented to */
+	uint8_t update;             /* the update command that this domain is of; 0: none yet */
 	bool track_passed;          /* an operation about tracks: the first track has been dealt with */
 	uint16_t length;            /* transfer-length factor */
 	uint16_t track_set;         /* Write Full Track: which of the tracks from here on, from the left */

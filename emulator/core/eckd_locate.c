@@ -152,6 +152,8 @@ uint8_t eckd_set_location(struct eckd *eckd, const uint8_t data[ECKD_LOCATE_SIZE
 	chain->in_domain = operation != LOCATE_ORIENT;
 	chain->operation = operation;
 	chain->operations_left = data[3];
+	chain->single = data[3] == 1 && (data[0] & 0xc0) == ORIENT_COUNT;
+	chain->update = 0;
 	chain->track_passed = false;
 	return 0;
 }

@@ -61,6 +61,19 @@ void eckd_fill(struct eckd *eckd, struct channel *channel, uint32_t offset, uint
 		memset(to + got, 0, size - got);
 }
 
+/*
+ * In a domain: one record can be written by any of the commands; else it is the update commands (85, 8D), and all of a
+ * domain are the same.
+ */
+static bool permit_update(struct eckd_chain *chain, uint8_t command)
+{
+	if (!(command & MULTITRACK))
+		return chain->single;
+	if (!chain->update)
+		chain->update = command;
+	return chain->update == command;
+}
+
 /* Write Data (05), Write Key and Data (0D): the record keeps its lengths. */
 uint8_t eckd_write_record(struct device *device, struct channel *channel)
 {
@@ -72,6 +85,8 @@ uint8_t eckd_write_record(struct device *device, struct channel *channel)
 	bool here = chain->orientation == AT_COUNT || (!with_key && chain->orientation == AT_KEY);
 	uint32_t key, length, body;
 
+	if (!status && chain->in_domain && !permit_update(chain, channel->command))
+		status = eckd_reject(eckd, MESSAGE_SEQUENCE);
 	if (!status && !here)
 		status = eckd_next_user_record(eckd, update);
 	if (status)

@@ -40,6 +40,10 @@ class Chain:
     """The commands before, as far as they matter."""
     ipl_read: bool = False
     operation: int = 0
+    announced: bytes = bytes(16)
+    """Parameters of the Locate Record."""
+    updates: set[int] = field(default_factory=set)
+    """Update commands of this domain."""
     operations: int = 0
     """How many operations of the Locate Record are left; none: not in its domain."""
     extended: int = 0

@@ -71,6 +71,7 @@ def set_location(disk: Disk, data: bytes) -> None:
     chain.index_passes = 0
     chain.track_passed = False
     chain.operation, chain.operations = operation, count
+    chain.announced, chain.updates = data, set()
 
 
 def orient(disk: Disk, orientation: int, argument: bytes) -> None:

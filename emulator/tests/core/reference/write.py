@@ -47,10 +47,21 @@ def written(disk: Disk, formatted: str = "") -> None:
     one_operation_less(disk)
 
 
+def fits_domain(disk: Disk, code: int) -> None:
+    """Several records, or one behind the data oriented to, take update commands, all of them the same."""
+    chain = disk.chain
+    chain.updates.add(code)
+    one_by_count = chain.announced[3] == 1 and chain.announced[0] & 0xC0 == 0x00
+    if not (one_by_count or code & 0x80) or len(chain.updates) > 1:
+        raise disk.reject(INVALID_SEQUENCE)
+
+
 @command(0x05, 0x85, 0x0D, 0x8D)
 def update(disk: Disk, channel: Channel, code: int) -> None:
     """Write Data, Write Key and Data. Bytes that do not come are zeros; if none could be fetched, nothing changes."""
     may_write(disk, code)
+    if disk.chain.operations:
+        fits_domain(disk, code)
     with_key = bool(code & 0x08)
     if disk.chain.passed not in ((Passed.COUNT,) if with_key else (Passed.COUNT, Passed.KEY)):
         disk.next_user_count(bool(code & 0x80))

@@ -68,10 +68,15 @@ setup-tests: setup $(STAMPS)/conformance
 demo: setup ## a DASD goes from the host into a guest and back, on an emulated s390x host
 	@$(BIN)/python extensions/demo/demo.py
 
+.PHONY: guest
+guest: setup ## the same with a stock Debian under the real qemu-system-s390x as the guest
+	@.ci/system-packages real
+	@$(BIN)/python extensions/demo/guest.py
+
 # --- checks -------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: setup-tests lint unit fuzz-corpus sanitize fidelity integration molecule sanity ## everything, as CI runs it
+test: setup-tests lint unit fuzz-corpus sanitize fidelity integration molecule molecule-real sanity ## everything, as CI runs it
 	@echo "make test: all passed"
 
 .PHONY: test-fast
@@ -91,8 +96,13 @@ integration: setup-tests ## playbooks against labs: bad input, connection, isola
 	@$(BIN)/pytest -q tests/integration
 
 .PHONY: molecule
-molecule: setup-tests ## the molecule scenario
-	@$(BIN)/molecule test --all
+molecule: setup-tests ## the molecule scenario with the quick guest
+	@$(BIN)/molecule test
+
+.PHONY: molecule-real
+molecule-real: setup-tests ## the molecule scenario with a stock Debian under the real QEMU
+	@.ci/system-packages real
+	@$(BIN)/molecule test --scenario-name real_guest
 
 .PHONY: test-real
 test-real: setup ## a real qemu-system-s390x with Debian kernels: the emulated host's disk, the guest images (not yet in make test)

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -81,6 +82,17 @@ def state_of_host() -> str:
     return node(HOST, "sh", "-c", "lscss -a; lsdasd -a; cat /proc/modules", show=False)
 
 
+def flow(lab: str, in_guest: Callable[[], str]) -> None:
+    """The disk goes and comes back. ``in_guest()``: the checksum of what was written. Raises DemoError."""
+    say("An emulated s390x host")
+    subprocess.run(["ccwemu", "down", LAB], capture_output=True, check=False)
+    run(["ccwemu", "up", "--name", LAB, lab])
+    there()
+    written = in_guest()
+    read = back()
+    expect(written == read, "the host reads what the guest wrote")
+
+
 def there() -> None:
     say("What is on the host: the DASD is online, a second one is mounted")
     node(HOST, "lscss")
@@ -100,10 +112,15 @@ def there() -> None:
     expect(sum(playbook("passthrough").values()) == 0, "the second run reports changed=0")
 
 
-def in_guest() -> str:
+def passed() -> None:
+    """What the passthrough has left on the host."""
     say("On the host now: the start script and the mediated device")
     node(HOST, "cat", f"/etc/vfio_ccw/guests/{GUEST}.sh")
     node(HOST, "lscss", "--vfio")
+
+
+def in_guest() -> str:
+    passed()
     say("In the guest")
     node(GUEST, "lscss")
     node(GUEST, "lsdasd")
@@ -122,19 +139,13 @@ def back() -> str:
     return checksum(HOST, "/dev/dasda1")
 
 
-def main() -> int:
+def main(lab: str = "seed", in_guest: Callable[[], str] = in_guest) -> int:
     os.environ.setdefault("ANSIBLE_NOCOLOR", "1")
     os.environ["ANSIBLE_CALLBACK_RESULT_FORMAT"] = "yaml"
     os.environ["ANSIBLE_INVENTORY_ENABLED"] = "zkvm.vfio_ccw.ccwemu,yaml"
     started = time.monotonic()
     try:
-        say("An emulated s390x host")
-        subprocess.run(["ccwemu", "down", LAB], capture_output=True, check=False)
-        run(["ccwemu", "up", "--name", LAB, "seed"])
-        there()
-        written = in_guest()
-        read = back()
-        expect(written == read, "the host reads what the guest wrote")
+        flow(lab, in_guest)
     except DemoError as error:
         print(f"\ndemo failed: {error}", file=sys.stderr)
         return 1

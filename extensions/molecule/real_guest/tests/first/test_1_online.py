@@ -31,7 +31,7 @@ def test_chccwdev_takes_it_offline_and_online(linux01):
 
 def test_status_uid_and_size_are_right(linux01):
     assert linux01.file(f"{DEVICE}/status").content_string == "online\n"
-    assert linux01.file(f"{DEVICE}/uid").content_string == "IBM.0000000LNX01.007e.52\n"
+    assert linux01.file(f"{DEVICE}/uid").content_string == "IBM.750000000LNX01.007e.52\n"
     name = linux01.check_output(f"ls {DEVICE}/block")
     assert linux01.file(f"/sys/block/{name}/size").content_string == f"{SECTORS}\n"
 

@@ -7,14 +7,9 @@
 
 #include "bytes.h"
 
-static uint16_t pmcw_flags(const struct subchannel *sch)
-{
-	return get_be16(sch->schib + PMCW_FLAGS);
-}
-
 static bool operational(const struct subchannel *sch)
 {
-	return (pmcw_flags(sch) & (PMCW_VALID | PMCW_ENABLED)) == (PMCW_VALID | PMCW_ENABLED);
+	return (subchannel_flags(sch) & (PMCW_VALID | PMCW_ENABLED)) == (PMCW_VALID | PMCW_ENABLED);
 }
 
 static void forget_program(struct subchannel *sch)
@@ -60,12 +55,12 @@ void subchannel_detach(struct subchannel *sch)
 	sch->device->class->reset(sch->device, sch->initiator);
 	sch->device->initiators &= (uint8_t)~(1u << sch->initiator);
 	sch->device = NULL;
-	put_be16(sch->schib + PMCW_FLAGS, pmcw_flags(sch) & (uint16_t)~PMCW_VALID);
+	put_be16(sch->schib + PMCW_FLAGS, subchannel_flags(sch) & (uint16_t)~PMCW_VALID);
 }
 
 void subchannel_set_device_valid(struct subchannel *sch, bool valid)
 {
-	uint16_t flags = pmcw_flags(sch) & (uint16_t)~(PMCW_VALID | PMCW_ENABLED);
+	uint16_t flags = subchannel_flags(sch) & (uint16_t)~(PMCW_VALID | PMCW_ENABLED);
 
 	if (!sch->device)
 		return;
@@ -212,7 +207,7 @@ static void use_path(struct subchannel *sch, unsigned path)
 /* Address-limit checking, for a program that asks for it. */
 static void limit_addresses(const struct subchannel *sch, struct channel *channel, const struct storage *storage)
 {
-	uint16_t mode = channel->orb.flags & ORB_ALCC ? pmcw_flags(sch) & PMCW_LIMIT : 0;
+	uint16_t mode = channel->orb.flags & ORB_ALCC ? subchannel_flags(sch) & PMCW_LIMIT : 0;
 
 	channel->lowest = mode == PMCW_LIMIT_LOW ? storage->limit : 0;
 	channel->highest = mode == PMCW_LIMIT_HIGH ? storage->limit - 1 : UINT64_MAX;
@@ -381,45 +376,4 @@ void subchannel_store(const struct subchannel *sch, uint8_t schib[CSS_SCHIB_SIZE
 {
 	memcpy(schib, sch->schib, CSS_SCHIB_SIZE);
 	put_scsw(sch, schib + CSS_PMCW_SIZE);
-}
-
-bool subchannel_valid_schib(const uint8_t schib[CSS_SCHIB_SIZE])
-{
-	uint16_t flags = get_be16(schib + PMCW_FLAGS);
-
-	/* bits 0-1 and 5-7 of word 1 (limit mode 11 is reserved too), and all but the last three bits of word 6 */
-	return !(flags & 0xc700u) && (flags & 0x0060u) != 0x0060u && !(get_be32(schib + PMCW_CHARS) & ~7u);
-}
-
-unsigned subchannel_modify(struct subchannel *sch, const uint8_t schib[CSS_SCHIB_SIZE])
-{
-	uint16_t kept = pmcw_flags(sch) & (uint16_t)~PMCW_MODIFIABLE;
-
-	if (subchannel_pending(sch))
-		return 1;
-	if (sch->scsw_flags & SCSW_FC)
-		return 2;
-	if (!(kept & PMCW_VALID)) /* nothing to modify without a device; no condition code says so */
-		return 0;
-	memcpy(sch->schib + PMCW_INTPARM, schib + PMCW_INTPARM, 4);
-	put_be16(sch->schib + PMCW_FLAGS, kept | (get_be16(schib + PMCW_FLAGS) & PMCW_MODIFIABLE));
-	sch->schib[PMCW_LPM] = schib[PMCW_LPM];
-	sch->schib[PMCW_POM] = schib[PMCW_POM];
-	memcpy(sch->schib + PMCW_MBI, schib + PMCW_MBI, 2);
-	memcpy(sch->schib + PMCW_CHARS, schib + PMCW_CHARS, 4);
-	return 0;
-}
-
-void subchannel_announce_paths(struct subchannel *sch, uint8_t pam)
-{
-	atomic_store(&sch->available, pam);
-}
-
-void subchannel_set_paths(struct subchannel *sch, uint8_t pam)
-{
-	subchannel_announce_paths(sch, pam);
-	sch->schib[PMCW_PAM] = pam;
-	if (sch->scsw_flags & SCSW_AC_SUSPENDED)
-		return;
-	sch->schib[PMCW_LPUM] &= pam;
 }

@@ -83,6 +83,12 @@ bool subchannel_valid_schib(const uint8_t schib[CSS_SCHIB_SIZE]);
 void subchannel_set_paths(struct subchannel *sch, uint8_t pam);
 void subchannel_announce_paths(struct subchannel *sch, uint8_t pam);
 
+/* The first halfword of PMCW word 1. */
+static inline uint16_t subchannel_flags(const struct subchannel *sch)
+{
+	return (uint16_t)(sch->schib[PMCW_FLAGS] << 8 | sch->schib[PMCW_FLAGS + 1]);
+}
+
 static inline bool subchannel_pending(const struct subchannel *sch)
 {
 	return sch->scsw_flags & SCSW_SC_PENDING;

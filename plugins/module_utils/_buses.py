@@ -29,8 +29,6 @@ from ._sysfs import (
 )
 from ._users import Uses, users_of
 
-SECTOR = 512
-
 
 @dataclass(frozen=True)
 class Listing:
@@ -112,8 +110,8 @@ def observe_ccw(host: Host, busid: BusId, uses: Uses | None) -> CcwDevice:
     path = f"{CCW_DEVICES}/{busid}"
     facts = parse_uevent(host.get(f"{path}/uevent"))
     driver, online = facts.get("DRIVER", ""), host.get(f"{path}/online") == "1"
-    # a DASD that is offline has no disk, and nobody can use it
-    names = [] if driver in DASD_DRIVERS and not online else host.names(path)
+    # a DASD that is offline has no disk, and nobody can use it; one that is online without a disk may be an alias
+    names = (["block"] if online else []) if driver in DASD_DRIVERS else host.names(path)
     block = observe_block(host, path, names)
     return CcwDevice(
         busid=busid,
@@ -122,7 +120,7 @@ def observe_ccw(host: Host, busid: BusId, uses: Uses | None) -> CcwDevice:
         cutype=_type(facts, "CU"),
         devtype=_type(facts, "DEV"),
         availability=host.get(f"{path}/availability", "good"),
-        alias="alias" in names and host.get(f"{path}/alias") == "1",
+        alias="block" in names and not block and host.get(f"{path}/alias") == "1",
         block=block,
         users=users_of(host, uses, block, path, names) if uses is not None else (),
     )
@@ -147,11 +145,11 @@ def observe_block(host: Host, device_path: str, names: Iterable[str]) -> tuple[B
 
 def _block(host: Host, path: str, name: str) -> BlockDevice:
     partitions = tuple(
-        BlockDevice(part, host.get(f"{path}/{part}/dev"), int(host.get(f"{path}/{part}/size") or "0") * SECTOR)
+        BlockDevice(part, host.get(f"{path}/{part}/dev"))
         for part in host.names(path)
-        if part.startswith(name) and host.exists(f"{path}/{part}/partition")
+        if part.startswith(name)  # the kernel names a partition after its disk, and nothing else there is
     )
-    return BlockDevice(name, host.get(f"{path}/dev"), int(host.get(f"{path}/size") or "0") * SECTOR, partitions)
+    return BlockDevice(name, host.get(f"{path}/dev"), partitions)
 
 
 def observe_mdevs(view: View, subchannel: BusId, in_use: bool) -> tuple[Mdev, ...]:

@@ -17,6 +17,9 @@ from ._model import BlockDevice, CcwDevice
 from ._sysfs import CCW_DEVICES, CSS_DEVICES, bus_id_or_none
 from ._users import observe_uses
 
+BLOCK_DEVICES = "/sys/block"
+SECTOR = 512
+
 ONLINE_HINTS = {
     errno.EIO: "The device answered with errors; a DASD needs path grouping and a readable configuration. dmesg says "
     "more",
@@ -76,7 +79,7 @@ def converge_ccw(host: Host, request: CcwRequest, check_mode: bool) -> dict[str,
         "online": request.online,
         "type": device.devtype,
         "control_unit": device.cutype,
-        "block_devices": [as_dict(block) for block in device.block],
+        "block_devices": [as_dict(host, block) for block in device.block],
         "diff": {
             "before": f"{request.device}: {'online' if before else 'offline'}\n",
             "after": f"{request.device}: {word}\n",
@@ -84,13 +87,17 @@ def converge_ccw(host: Host, request: CcwRequest, check_mode: bool) -> dict[str,
     }
 
 
-def as_dict(block: BlockDevice) -> dict[str, Any]:
+def as_dict(host: Host, block: BlockDevice) -> dict[str, Any]:
+    """With its size in bytes."""
+    directory = f"{BLOCK_DEVICES}/{block.name}"
     return {
-        "name": block.name,
-        "path": block.path,
-        "size": block.size,
-        "partitions": [{"name": part.name, "path": part.path, "size": part.size} for part in block.partitions],
+        **_as_dict(host, block, directory),
+        "partitions": [_as_dict(host, part, f"{directory}/{part.name}") for part in block.partitions],
     }
+
+
+def _as_dict(host: Host, block: BlockDevice, directory: str) -> dict[str, Any]:
+    return {"name": block.name, "path": block.path, "size": int(host.get(f"{directory}/size") or "0") * SECTOR}
 
 
 def _value(request: CcwRequest) -> str:

@@ -122,7 +122,7 @@ def _subchannel(host: Host, sub: Subchannel, state: HostState) -> dict[str, Any]
         "pam": masks[1],
         "pom": masks[2],
         "guest": _guest(sub, state),
-        "ccw": _ccw(sub.device, state) if sub.device else {},
+        "ccw": _ccw(host, sub.device, state) if sub.device else {},
         "mdevs": [{"uuid": mdev.uuid, "in_use": _in_use(host, mdev), "group": mdev.group} for mdev in sub.mdevs],
         "at_boot": {"driver": sub.kept_driver, "mdevs": list(sub.kept_mdevs)},
         "passable": sub.device is not None and not refusals,
@@ -142,7 +142,7 @@ def _refusals(sub: Subchannel, state: HostState) -> list[dict[str, str]]:
     return [{"id": one.id, "found": one.found, "next_step": one.next_step} for one in check(_question(sub), state)]
 
 
-def _ccw(device: CcwDevice, state: HostState) -> dict[str, Any]:
+def _ccw(host: Host, device: CcwDevice, state: HostState) -> dict[str, Any]:
     return {
         "driver": device.driver,
         "online": device.online,
@@ -151,7 +151,7 @@ def _ccw(device: CcwDevice, state: HostState) -> dict[str, Any]:
         "availability": device.availability,
         "alias": device.alias,
         "aliases": [str(alias) for alias in state.aliases.get(device.busid, ())],
-        "block_devices": [as_dict(block) for block in device.block],
+        "block_devices": [as_dict(host, block) for block in device.block],
         "users": [use.detail for use in device.users],
     }
 

@@ -36,8 +36,6 @@ class BlockDevice:
 
     name: str
     number: str
-    size: int = 0
-    """Bytes."""
     partitions: tuple[BlockDevice, ...] = ()
 
     @property

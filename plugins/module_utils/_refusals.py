@@ -10,7 +10,8 @@ would lose data or cannot work.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Sequence
 
 from . import _rows_boot, _rows_host, _rows_place, _rows_use
@@ -18,6 +19,9 @@ from ._busid import BadName, BusId, spans
 from ._case import Case
 from ._model import HostState, Request
 from ._row import Row
+
+IN_FULL = 10
+"""Refusals of one kind up to which a message has each in full; the module returns all of them."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,25 @@ class Refused(Exception):
 
 
 def grouped(refusals: Sequence[Refusal]) -> list[Refusal]:
-    """Devices that are refused in the same words as one."""
+    """For a message: devices refused in the same words as one, and of many of one kind the first and the rest."""
     alike: dict[tuple[str, str, str], list[str]] = {}
     for one in refusals:
         alike.setdefault((one.id, one.found, one.next_step), []).append(one.device)
-    return [Refusal(id_, _together(devices), found, then) for (id_, found, then), devices in alike.items()]
+    found = [Refusal(id_, _together(devices), text, then) for (id_, text, then), devices in alike.items()]
+    counts = Counter(one.id for one in found)
+    return [one for one in found if counts[one.id] <= IN_FULL] + _firsts(
+        [one for one in found if counts[one.id] > IN_FULL]
+    )
+
+
+def _firsts(refusals: Sequence[Refusal]) -> list[Refusal]:
+    kinds: dict[str, list[Refusal]] = {}
+    for one in refusals:
+        kinds.setdefault(one.id, []).append(one)
+    return [
+        replace(first, found=f"{first.found}; the like of {_together([one.device for one in rest])}")
+        for first, *rest in kinds.values()
+    ]
 
 
 def _together(devices: list[str]) -> str:

@@ -39,7 +39,8 @@ class FakeHost(Host):
         self.writes: list[tuple[str, str]] = []
         self.saves: list[str] = []
         self.bounded: list[str] = []
-        self.reads = 0
+        self.looks = 0
+        """How often something was looked at: files read, directories listed, links followed."""
         self.mutations = 0
         self.kill_at = (0, "")
         """At which change of the host, and whether before or after its effect."""
@@ -85,8 +86,20 @@ class FakeHost(Host):
             raise Killed
         return result
 
+    def names(self, path: str) -> list[str]:
+        self.looks += 1
+        return super().names(path)
+
+    def link(self, path: str) -> str:
+        self.looks += 1
+        return super().link(path)
+
+    def exists(self, path: str) -> bool:
+        self.looks += 1
+        return super().exists(path)
+
     def read(self, path: str) -> str:
-        self.reads += 1
+        self.looks += 1
         if path.startswith(self.denied):
             raise HostError("read", path, errno.EACCES)
         if path.startswith("/sys/bus/ccw/devices/") and path.endswith("/uevent"):

@@ -13,10 +13,11 @@ import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed, run_step
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError, StillBlocked
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._info import css_info
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._journal import LOCK_FILE
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._steps import unbind_ccw, unbind_subchannel
-from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
+from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import DASD, converge, seed
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 WANTED = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "devno": "fe.0.1234"}
@@ -308,6 +309,35 @@ def test_a_device_that_was_given_back_and_is_in_use_by_now_stays_with_the_host(k
     assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"
     converge(kernel.host(), [BACK])
     assert journal(kernel) == {}
+
+
+def effort(root, count):
+    """Looks at and changes of a host for so many disks: what is there, passing them, a second run, giving them back."""
+    root.mkdir()
+    kernel = seed(root)
+    for number in range(count):
+        disk = {**DASD, "online": "1", "disk": f"dasd_{number}"}
+        kernel.add_subchannel(f"0.1.{number:04x}", f"0.1.{number:04x}", **disk)
+    found, item = [], {"device": "0.1.0000-0.1.ffff", "guest": "linux01"}
+    for work in (
+        lambda host: css_info(host, []),
+        lambda host: converge(host, [item]),
+        lambda host: converge(host, [item]),
+        lambda host: converge(host, [{**item, "state": "absent"}]),
+    ):
+        host = kernel.host()
+        work(host)
+        found += [host.looks, host.mutations]
+    return found
+
+
+def test_the_effort_is_linear_in_the_number_of_devices(tmp_path):
+    few, more, most = (effort(tmp_path / str(count), count) for count in (10, 20, 30))
+    each = [(second - first) // 10 for first, second in zip(few, more)]
+    assert each == [(third - second) // 10 for second, third in zip(more, most)]
+    looks, changes = each[::2], each[1::2]
+    assert changes == [0, 5, 0, 5]
+    assert looks[2] <= 5  # a second run
 
 
 def test_the_journal_is_written_once_for_a_list(kernel):

@@ -274,7 +274,7 @@ CASES = [
     ("online-no-disk", lambda k: add(k, cutype="3088/08"), {"device": "0.0.0300"}, "chccwdev -d 0.0.0300"),
     ("online-no-disk", lambda k: add(k, cutype="3490/10"), {"device": "0.0.0300"}, "3490/10"),
     ("base-with-aliases", aliases, DISK, "chccwdev -d 0.0.8100,0.0.8101"),
-    ("alias", attribute("alias", "1"), DISK, "base device"),
+    ("alias", aliases, {"device": "0.0.8100"}, "base device"),
     ("reserved", attribute("availability", "boxed"), DISK, "boxed"),
     ("unavailable", attribute("availability", "no path"), DISK, "no path"),
     ("boot-device", lambda k: k.put("sys/firmware/ipl/device", "0.0.7e52\n"), DISK, "IPL"),
@@ -364,6 +364,19 @@ def test_devices_that_are_refused_in_the_same_words_are_named_together(kernel):
     with pytest.raises(Refused, match="0.0.8000-0.0.8002: the device does not answer") as refused:
         converge(kernel.host(), [{"device": "0.0.8000-0.0.80ff"}])
     assert len(refused.value.refusals) == 3
+
+
+def test_a_message_stays_short_and_all_refusals_are_returned(kernel):
+    for number in range(200):
+        busid = f"0.0.80{number:02x}"
+        kernel.add_subchannel(f"0.0.30{number:02x}", busid, **DASD, online="1", disk=f"dasd_{number}")
+        kernel.open_by(1000 + number, "fdasd", f"/dev/dasd_{number}")
+    with pytest.raises(Refused) as refused:
+        converge(kernel.host(), [{"device": "0.0.8000-0.0.80ff"}])
+    assert len(refused.value.refusals) == 200
+    text = str(refused.value)
+    assert "process 1000 (fdasd); the like of 0.0.8001-0.0.80c7 [opened]" in text
+    assert len(text) < 1000
 
 
 @pytest.mark.parametrize("refusal, items", LISTS)

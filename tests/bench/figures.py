@@ -27,7 +27,8 @@ class Target:
 class Figure:
     """A measured value. ``ratio``: how many times faster than the peer; of a limit, how many times the limit.
 
-    ``measured``: false where the peer was not there, so that nothing can be said of the target.
+    ``by_rounds``: the median of the rounds' ratios. ``measured``: false where the peer was not there, so that nothing
+    can be said of the target.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Figure:
     peer_value: float | None = None
     ratio: float | None = None
     target: Target | None = None
+    by_rounds: float | None = None
     measured: bool = True
 
     @property
@@ -65,25 +67,24 @@ class Figure:
 def faster(
     name: str, times: Sequence[float], peer: str, peer_times: Sequence[float], least: float | None = None
 ) -> Figure:
-    """Times (µs) of several rounds against a peer's times in the same rounds; without any, the peer was not there.
-
-    The ratio is the median of the rounds' ratios: what disturbs a round disturbs both.
-    """
+    """The fastest time (µs) of several rounds against the peer's; without any of the peer's, it was not there."""
     target = None if least is None else Target(least=least)
-    value = statistics.median(times)
+    value = min(times)
     if not peer_times:
         return Figure(name, "µs", value, f"{peer}: not there", target=target, measured=False)
-    ratio = statistics.median(other / own for own, other in zip(times, peer_times, strict=True))
-    return Figure(name, "µs", value, peer, statistics.median(peer_times), ratio, target)
+    by_rounds = statistics.median(other / own for own, other in zip(times, peer_times, strict=True))
+    best = min(peer_times)
+    return Figure(name, "µs", value, peer, best, best / value, target, by_rounds)
 
 
 def bounded(
     name: str, times: Sequence[float], limit: str, limit_times: Sequence[float], most: float | None = None
 ) -> Figure:
-    """Times (µs) of several rounds against what was possible at all in the same rounds."""
-    ratio = statistics.median(own / best for own, best in zip(times, limit_times, strict=True))
+    """The fastest time (µs) of several rounds against what was possible at all."""
     target = None if most is None else Target(most=most)
-    return Figure(name, "µs", statistics.median(times), limit, statistics.median(limit_times), ratio, target)
+    by_rounds = statistics.median(own / possible for own, possible in zip(times, limit_times, strict=True))
+    value, best = min(times), min(limit_times)
+    return Figure(name, "µs", value, limit, best, value / best, target, by_rounds)
 
 
 def table(figures: list[Figure]) -> str:
@@ -92,7 +93,7 @@ def table(figures: list[Figure]) -> str:
     def number(value: float | None, digits: int) -> str:
         return "" if value is None else f"{value:.{digits}f}"
 
-    rows = [("name", "value", "unit", "peer", "peer's", "ratio", "target", "met")]
+    rows = [("name", "value", "unit", "peer", "peer's", "ratio", "by rounds", "target", "met")]
     for figure in figures:
         rows.append(
             (
@@ -102,12 +103,13 @@ def table(figures: list[Figure]) -> str:
                 figure.peer or "",
                 number(figure.peer_value, 3),
                 number(figure.ratio, 2),
+                number(figure.by_rounds, 2),
                 "" if figure.target is None else str(figure.target),
                 {True: "yes", False: "NO", None: ""}[figure.met],
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    right = {1, 4, 5}
+    right = {1, 4, 5, 6}
     lines = (
         "  ".join(
             cell.rjust(width) if at in right else cell.ljust(width) for at, (cell, width) in enumerate(zip(row, widths))

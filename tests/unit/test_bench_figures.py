@@ -15,9 +15,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 from figures import Figure, Target, bounded, faster, table
 
 
-def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
-    disturbed = faster("read", [1.0, 4.0, 1.0], "peer", [2.0, 12.0, 2.5])  # 2, 3, 2.5 times; the second round was slow
-    assert (disturbed.value, disturbed.peer_value, disturbed.ratio) == (1.0, 2.5, 2.5)
+def test_figures_are_the_fastest_and_rounds_are_compared_one_by_one() -> None:
+    figure = faster("read", [1.0, 4.0, 2.0], "peer", [3.0, 10.0, 4.0])  # 3, 2.5 and 2 times
+    assert (figure.value, figure.peer_value, figure.ratio, figure.by_rounds) == (1.0, 3.0, 3.0, 2.5)
+    figure = bounded("read", [3.0, 4.0, 2.0], "limit", [1.0, 2.0, 0.8])
+    assert (figure.value, figure.peer_value, figure.ratio, figure.by_rounds) == (2.0, 0.8, 2.5, 2.5)
 
 
 @pytest.mark.parametrize(

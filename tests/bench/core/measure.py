@@ -17,7 +17,7 @@ from figures import Figure, Target, bounded, faster
 from . import binding, volume
 from .driver import Build, Core, memory_limits
 from .hercules import Hercules, version
-from .jobs import REPEATS, WORKLOADS, Job, Workload, check
+from .jobs import REPEATS, SOME, WORKLOADS, Job, Workload, check
 
 PREWARM = {"warm": 150, "sweep": 1500}
 LEAST = {"hot": 300, "warm": 300, "sweep": 1500, "first": 1500}
@@ -33,13 +33,14 @@ class Engine(Protocol):
 
 @dataclass
 class Contestant:
-    """An engine with its workloads, the programs of a job by workload, and the times of all rounds (µs)."""
+    """An engine with its workloads, by workload the programs of a job and the jobs of a round, and all times (µs)."""
 
     name: str
     engine: Engine
     workloads: tuple[Workload, ...]
     polls: tuple[bool, ...] = (False,)
     programs: dict[Workload, int] = field(default_factory=dict)
+    repetitions: dict[Workload, int] = field(default_factory=dict)
     times: dict[Workload, list[float]] = field(default_factory=lambda: defaultdict(list))
     checked: int = 0
 
@@ -53,9 +54,9 @@ class Contestant:
             for poll in self.polls:
                 if workload.tracks in PREWARM:
                     jobs.append(Job(workload, len(jobs), PREWARM[workload.tracks], poll, timed=False))
-                jobs.append(
-                    Job(workload, len(jobs), self.programs.get(workload, LEAST[workload.tracks]), poll, round=number)
-                )
+                programs = self.programs.get(workload, LEAST[workload.tracks])
+                for _repetition in range(self.repetitions.get(workload, 1)):
+                    jobs.append(Job(workload, len(jobs), programs, poll, round=number))
         return jobs
 
     def _run(self, jobs: list[Job]) -> dict[Workload, float]:
@@ -77,10 +78,15 @@ class Contestant:
         self._run(jobs)
 
     def calibrate(self, seconds: float) -> None:
+        """Find out how many programs a job takes to last long enough, and how many such jobs fit into a round."""
         for aim in (seconds / 10 / REPEATS, seconds / REPEATS):
             for workload, time in self._run(self._jobs()).items():
-                wanted = LEAST[workload.tracks] if workload.tracks == "first" else int(aim * 1e6 / max(time, 0.01))
-                self.programs[workload] = max(LEAST[workload.tracks], min(20_000_000, wanted))
+                if workload.tracks == "first":  # once only
+                    continue
+                wanted = int(aim * 1e6 / max(time, 0.01))
+                programs = max(LEAST[workload.tracks], min(20_000_000, wanted))
+                self.programs[workload] = programs
+                self.repetitions[workload] = max(SOME, min(REPEATS, int(seconds * 1e6 / max(time * programs, 1))))
 
     def round(self, number: int) -> None:
         for workload, time in self._run(self._jobs(number)).items():
@@ -162,7 +168,7 @@ def _measure(
         "seconds_per_job": seconds,
         "checked": {contestant.name: contestant.checked for contestant in contestants},
         "cpu_seconds_of_others": round(others, 2),
-        "times of": "the fastest of each round's repetitions; build/bench.json has the median of the rounds",
+        "times of": "the fastest of each round's repetitions; build/bench.json has the fastest of all rounds",
         "times": {contestant.name: contestant.details() for contestant in contestants},
         "limits": limits,
         "python": python,
@@ -177,8 +183,8 @@ def _figures(
     peer: Contestant, core: Contestant, vfio: Contestant, limits: dict[str, list[float]], python: dict[str, list[float]]
 ) -> list[Figure]:
     name = "Hercules 3.13"
-    empty = statistics.median(peer.times[EMPTY]) if peer.times[EMPTY] else None
-    figures = [Figure("core.empty.hot", "µs", statistics.median(core.times[EMPTY]), name, empty)]
+    empty = min(peer.times[EMPTY], default=None)
+    figures = [Figure("core.empty.hot", "µs", min(core.times[EMPTY]), name, empty)]
     for workload in WORKLOADS:
         if workload.tracks == "first":  # to Hercules each track of a sweep is a new one
             sweep = peer.times[Workload(workload.kind, "sweep")]
@@ -205,10 +211,7 @@ def _figures(
 
 
 def _added(kind: str, alone: list[float], python: dict[str, list[float]]) -> Figure:
-    """What Python's calls add to a program, by rounds."""
-    added = statistics.median(
-        whole - loop - c for whole, loop, c in zip(python[kind], python["loop"], alone, strict=True)
-    )
-    return Figure(
-        f"core.python.{kind}.added", "µs", added, "the same from C", statistics.median(alone), target=Target(most=1)
-    )
+    """What Python's calls add to a program."""
+    best = min(alone)
+    added = min(python[kind]) - min(python["loop"]) - best
+    return Figure(f"core.python.{kind}.added", "µs", added, "the same from C", best, target=Target(most=1))

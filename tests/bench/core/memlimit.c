@@ -17,7 +17,7 @@
 #include <time.h>
 
 enum { TRACK = 56832, HEADER = 512, BLOCKS = 12, BLOCK = 4096, SWEEP = 1500, CYLINDER = 15, HOT = 101 * CYLINDER,
-       HOT_WRITTEN = 111 * CYLINDER, WRITE_SWEEP = 121 * CYLINDER, REPEATS = 5 };
+       HOT_WRITTEN = 111 * CYLINDER, WRITE_SWEEP = 121 * CYLINDER, REPEATS = 10 };
 
 static unsigned char buffer[BLOCKS * BLOCK] __attribute__((aligned(4096)));
 static unsigned char source[BLOCKS * BLOCK] __attribute__((aligned(4096)));

@@ -173,11 +173,14 @@ ALWAYS_INLINE size_t move(struct channel *channel, uint8_t *bytes, size_t size, 
 ALWAYS_INLINE bool move_whole(struct channel *channel, uint8_t *bytes, size_t size, const bool store)
 {
 	const struct storage_window *window = &channel->data[store];
-	uint8_t *place = storage_window_host(window, channel->address);
+	uint8_t *place;
 
-	if (size > channel->count || size > channel->block || storage_window_left(window, channel->address) < size ||
+	/* nothing at all is no part of a window either: there may be none */
+	if (size > channel->count || size > channel->block ||
+	    (uint64_t)size - 1 >= storage_window_left(window, channel->address) ||
 	    channel->flags & (CCW_CD | CCW_SKIP | CCW_MIDA) || channel_failed(channel))
 		return false;
+	place = storage_window_host(window, channel->address);
 	channel->moved = true;
 	channel->count = (uint16_t)(channel->count - size);
 	channel->address += size;

@@ -55,9 +55,6 @@ static bool check_records(const struct ckd_image *image, uint32_t number, struct
 		case CKD_END:
 			return true;
 		case CKD_BAD:
-			if (offset > image->track_size - CKD_END_SIZE)
-				return ckd_wrong(problem, EILSEQ, offset_of(image, number) + offset, "cylinder %u head %u: "
-						 "no end of the track behind record %u of it", cylinder, head, index - 1);
 			return ckd_wrong(problem, EILSEQ, offset_of(image, number) + offset, "cylinder %u head %u: record %u "
 					 "of the track (number %u, %u bytes of key, %u of data) runs over the end of the track",
 					 cylinder, head, index, count[4], ckd_key_length(count), ckd_data_length(count));

@@ -10,7 +10,7 @@
 #include "bytes.h"
 #include "machine.h"
 
-enum { READ_ONLY = 1, NO_SENSE = 2, TWICE = 4, MOST_CCWS = 64 };
+enum { READ_ONLY = 1, NO_SENSE = 2, TWICE = 4, ENDS_APART = 8, MOST_CCWS = 64 };
 
 struct builder {
 	struct input *input;
@@ -86,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct channel_orb orb = {.intparm = 0x12345678, .flags = take32(&input), .cpa = PROGRAM_AT};
 	struct builder builder = {&input, machine->low, orb.flags, DATA_AT};
 
+	machine->disk.ends_apart = settings & ENDS_APART;
 	for (unsigned index = 0; index < MOST_CCWS && input.left > 4; index++)
 		put_ccw(&builder, index);
 	for (unsigned times = settings & TWICE ? 2 : 1; times; times--) {

@@ -13,13 +13,14 @@
 static const struct {
 	uint64_t start, size;
 	uint8_t key;
-	bool fetch_protected;
+	bool fetch_protected, damaged;
 } areas[AREAS] = {
-	{0, LOW_SIZE, 0, false},
-	{LOW_SIZE, 0x2000, 5, true},
-	{0x10000, 0x2000, 3, false},
-	{0x7ffff000, 0x1000, 0, false},
-	{UINT64_C(0x100000000), 0x1000, 0, false},
+	{0, LOW_SIZE, 0, false, false},
+	{LOW_SIZE, 0x2000, 5, true, false},
+	{0x10000, 0x2000, 3, false, false},
+	{0x7ffff000, 0x1000, 0, false, false},
+	{UINT64_C(0x100000000), 0x1000, 0, false, false},
+	{0x12000, 0x800, 0, false, true},
 };
 
 static const struct eckd_identity identity = {
@@ -134,7 +135,8 @@ static void map_storage(void)
 	storage_init(&machine.storage);
 	for (unsigned i = 0; i < AREAS; i++) {
 		struct storage_area area = {.start = areas[i].start, .size = areas[i].size, .key = areas[i].key,
-					    .fetch_protected = areas[i].fetch_protected, .host = malloc(areas[i].size)};
+					    .fetch_protected = areas[i].fetch_protected, .damaged = areas[i].damaged,
+					    .host = malloc(areas[i].size)};
 
 		MUST(area.host);
 		MUST(!storage_map(&machine.storage, &area));
@@ -201,12 +203,12 @@ void machine_check(struct machine *used)
 /* A start function that is over: activity gone, and the kinds of status that go with each other. */
 static void check_ended(uint32_t flags, uint8_t unit, uint8_t status)
 {
-	bool alert = unit & ~UNIT_END || status & ~SCH_PCI;
+	bool alert = unit & ~UNIT_END || status & ~SCH_PCI, active = (unit & UNIT_END) == UNIT_CE;
 
-	MUST(!(flags & SCSW_AC) || flags & SCSW_CC3);
+	MUST(!(flags & SCSW_AC & ~SCSW_AC_DEVICE) || flags & SCSW_CC3);
 	if (flags & SCSW_CC3)
 		return;
-	MUST(flags & SCSW_SC_SECONDARY);
+	MUST(flags & (active ? SCSW_AC_DEVICE : SCSW_SC_SECONDARY));
 	MUST(!alert || flags & SCSW_SC_ALERT);
 	MUST(!(status & SCH_PCI) || flags & SCSW_SC_INTERMEDIATE);
 }
@@ -231,5 +233,10 @@ void machine_take_status(struct machine *used, unsigned number, unsigned cc)
 	if (flags & SCSW_SC_PRIMARY)
 		check_ended(flags, irb[8], irb[9]);
 	MUST(!(irb[8] & UNIT_CHECK) || flags & SCSW_ECTL || !used->concurrent_sense);
+	MUST(!(irb[9] & SCH_MACHINE) || flags & SCSW_ESWF);
+	if (flags & SCSW_AC_DEVICE) {
+		MUST(sch->scsw_flags & SCSW_SC_SECONDARY && subchannel_test(sch, irb) == 0);
+		MUST(irb[8] == UNIT_DE);
+	}
 	MUST(!subchannel_pending(sch));
 }

@@ -31,9 +31,9 @@ void take(struct input *input, uint8_t *to, size_t size);
 
 /*
  * Main storage: each area in a heap block of its own, so that the sanitizer sees what runs over its end. The first
- * two are adjacent, the last lies above 4 GiB, the one before it ends at 2 GiB.
+ * two are adjacent, one ends at 2 GiB, one lies above 4 GiB, and the last is damaged.
  */
-enum { AREAS = 5, LOW_SIZE = 0x6000, PROGRAM_AT = 0x1000, DATA_AT = 0x2000 };
+enum { AREAS = 6, LOW_SIZE = 0x6000, PROGRAM_AT = 0x1000, DATA_AT = 0x2000 };
 
 enum { SUBCHANNELS = 2, CYLINDERS = 2 };
 

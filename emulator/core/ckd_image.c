@@ -100,7 +100,9 @@ static bool map(struct ckd_image *image, struct ckd_problem *problem)
 		return ckd_wrong(problem, EILSEQ, (uint64_t)status.st_size, "truncated: %lld bytes, shorter than the "
 			     "header of a CKD disk image (%u)", (long long)status.st_size, CKD_HEADER_SIZE);
 	image->size = image->mapped = (size_t)status.st_size;
-	base = mmap(NULL, image->mapped, PROT_READ | PROT_WRITE, image->writable ? MAP_SHARED : MAP_PRIVATE, image->fd, 0);
+	/* a private mapping is written to by a recovery at most: a disk larger than the memory can be looked at */
+	base = mmap(NULL, image->mapped, PROT_READ | PROT_WRITE,
+		    image->writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE, image->fd, 0);
 	if (base == MAP_FAILED)
 		return ckd_wrong(problem, errno, 0, "cannot be mapped%s: %s", image->writable ? " for writing" : "",
 			     strerror(errno));

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from core_rig import BLOCK_SIZE, CC, CD, PROGRAM, SLI, C, Rig, extent, filled_track, keyed_track, locate, record_data
 
-from ccwemu.channel import Device, Image, Record, Subchannel, track_address
+from ccwemu.channel import Device, Image, Record, Storage, Subchannel, track_address
 
 OK = "0c 00 0000"
 TIC = 0x08
@@ -342,6 +342,36 @@ MODELS = [
 @pytest.mark.parametrize(("cylinders", "model"), [(r[0], r[2]) for r in MODELS], ids=[f"{r[1]} {r[0]}" for r in MODELS])
 def test_models(cylinders: int, model: int) -> None:
     assert Device.model_of(cylinders) == model
+
+
+def test_a_disk_of_more_than_65535_cylinders(tmp_path: Path) -> None:
+    """Model A, larger than most machines' memory: its tracks are addressed by 28 bits of cylinder."""
+    cylinders, cylinder, head = 200_000, 131_075, 7
+    at = 512 + (cylinder * 15 + head) * 56832
+    records = [Record(cylinder, head, n, b"", b"far away"[: 8 * n]) for n in (0, 1)]
+    with (tmp_path / "disk").open("wb") as file:  # sparse; an opening that checks all tracks would refuse it
+        file.write(b"CKD_P370" + (15).to_bytes(4, "little") + (56832).to_bytes(4, "little") + b"\x90")
+        file.truncate(512 + cylinders * 15 * 56832)
+        file.seek(at)
+        home = b"\0" + track_address(cylinder, head)
+        file.write(home + b"".join(record.to_bytes() for record in records) + b"\xff" * 8)
+    with Image.open(tmp_path / "disk", damaged=True) as image:
+        rig = object.__new__(Rig)
+        rig.memory, rig.storage = bytearray(0x100000), Storage()
+        rig.storage.map(0, rig.memory)
+        rig.sch = Subchannel(Device(image), devno=1, chpids=[0x41], pim=0x80, pam=0x80, pom=0xFF)
+        result = rig.run(C(0x64, 64))
+        data = rig.stored(result.addresses[0], 64)
+        assert (data[5], data[12:14].hex(), int.from_bytes(data[60:], "big")) == (0x0E, "fffe", cylinders)
+        where = track_address(cylinder, head)
+        whole = bytes([0x40, 0xC0]) + bytes(6) + track_address(0, 0) + track_address(cylinders - 1, 14)
+        location = bytes([0x06, 0, 0, 1]) + where + where + bytes([1, 0, 0, 0])
+        result = rig.run(C(0x63, whole, CC), C(0x47, location, CC), C(0x06, 8))
+        assert (result.status, rig.stored(result.addresses[2], 8)) == (OK, b"far away")
+        result = rig.run(C(0x07, bytes(2) + where, CC), C(0x1A, 5))
+        assert rig.stored(result.addresses[1], 5) == home
+        result = rig.run(C(0x07, bytes(2) + track_address(cylinders, 0)))
+        assert result.sense == "800004"
 
 
 @pytest.mark.parametrize("cylinders", [0, 262669])

@@ -57,7 +57,8 @@ class Ssh:
 
     def __call__(self, command: str) -> list[str]:
         """Lines of its output. Raises Failure."""
-        return self._run(["ssh", *self._options, "-p", self._port, "root@127.0.0.1", command])
+        # with a terminal, as Ansible's reboot module has it
+        return self._run(["ssh", "-tt", *self._options, "-p", self._port, "root@127.0.0.1", command])
 
     def put(self, content: str, path: str) -> None:
         """Make a file by sftp."""

@@ -32,6 +32,12 @@ _BATCH = 25
 """Packages that are asked for at once: between two batches a user is told how far it is."""
 
 
+_ARCHIVE_HINT = (
+    "Is there a network? A build fetches from the Debian archives of this machine's apt, or from another:\n"
+    "  export CCWEMU_DEBIAN=URL"
+)
+
+
 @dataclass(frozen=True)
 class Package:
     """A package as the archive has it: ``size`` in bytes, ``sha256`` in hexadecimal, of its .deb file."""
@@ -174,7 +180,7 @@ class Debian:
             self._apt("apt-get", "update", "--error-on=any", timeout=_UPDATE_TIMEOUT)
         except Missing as problem:
             if not any((self._state / "lists").glob(f"*_{SUITE}_main_binary-{ARCHITECTURE}_Packages*")):
-                raise
+                raise Missing(f"{problem}\n{_ARCHIVE_HINT}") from None
             self._progress(f"going on with the lists of packages that are here: {problem}")
             return
         stamp.touch()

@@ -181,7 +181,7 @@ def filesystem(root: Path, image: Path) -> None:
     except Missing as problem:
         raise Missing(
             f"an ordinary user needs user namespaces to build a guest image: {problem}\n"
-            "build it as root, or allow them:\n"
-            "  sudo sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000"
+            "build it as root, or as its administrator set kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu) or "
+            "user.max_user_namespaces=10000 by sysctl"
         ) from None
     run(["unshare", "--map-root-user", program("mke2fs"), *words[1:]], 600)

@@ -53,7 +53,8 @@ struct eckd_chain {
 	bool single;                /* one record, whose count field is oriented to */
 	uint8_t update;             /* the update command that this domain is of; 0: none yet */
 	bool track_passed;          /* an operation about tracks: the first track has been dealt with */
-	uint16_t length;            /* transfer-length factor */
+	uint16_t length;            /* transfer-length factor; 0: none */
+	bool conversion;            /* CKD conversion mode: records may have other lengths */
 	uint16_t track_set;         /* Write Full Track: which of the tracks from here on, from the left */
 	uint8_t index_passes;       /* since data were transferred */
 	uint32_t first, last;       /* extent, as track numbers */

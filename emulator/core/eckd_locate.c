@@ -7,6 +7,7 @@
 #include "eckd.h"
 
 #define MASK_SEEK 0x18u
+#define CKD_CONVERSION 0x20u
 #define SECTORS 224u
 #define ANY_SECTOR 0xffu
 
@@ -26,6 +27,7 @@ uint8_t eckd_set_extent(struct eckd *eckd, const uint8_t data[ECKD_EXTENT_SIZE])
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	chain->extent_defined = true;
 	chain->mask = data[0];
+	chain->conversion = data[1] & CKD_CONVERSION;
 	chain->first = first;
 	chain->last = last;
 	chain->track = first;
@@ -122,9 +124,10 @@ static bool writes(uint8_t operation)
 	       operation == LOCATE_EXTENDED;
 }
 
+enum { AUXILIARY = 1, RESERVED = 2, COUNT = 3, SECTOR = 13, LENGTH = 14, LENGTH_VALID = 0x80 };
+
 static bool valid_location(const uint8_t data[ECKD_LOCATE_SIZE])
 {
-	enum { AUXILIARY = 1, RESERVED = 2, COUNT = 3, SECTOR = 13, LENGTH = 14, LENGTH_VALID = 0x80 };
 	uint8_t operation = data[0] & 0x3f;
 
 	return possible_orientation(data[0] & 0xc0, operation) && !data[RESERVED] &&
@@ -151,8 +154,9 @@ uint8_t eckd_set_location(struct eckd *eckd, const uint8_t data[ECKD_LOCATE_SIZE
 		return status;
 	chain->in_domain = operation != LOCATE_ORIENT;
 	chain->operation = operation;
-	chain->operations_left = data[3];
-	chain->single = data[3] == 1 && (data[0] & 0xc0) == ORIENT_COUNT;
+	chain->operations_left = data[COUNT];
+	chain->length = get_be16(data + LENGTH);
+	chain->single = data[COUNT] == 1 && (data[0] & 0xc0) == ORIENT_COUNT;
 	chain->update = 0;
 	chain->track_passed = false;
 	return 0;

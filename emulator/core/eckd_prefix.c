@@ -9,7 +9,6 @@
 
 #define LRE_SIZE 20u
 #define LRE_COUNT 3
-#define LRE_LENGTH 14
 #define LRE_EXTENDED_OPERATION 17
 #define LRE_PARAMETER_LENGTH 18
 
@@ -70,7 +69,6 @@ static uint8_t locate(struct eckd *eckd, struct channel *channel, const uint8_t 
 	if (status)
 		return status;
 	eckd->chain->extended_operation = extended;
-	eckd->chain->length = get_be16(data + LRE_LENGTH);
 	eckd->chain->track_set = get_be16(parameter);
 	return UNIT_END;
 }

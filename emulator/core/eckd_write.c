@@ -74,6 +74,12 @@ static bool permit_update(struct eckd_chain *chain, uint8_t command)
 	return chain->update == command;
 }
 
+/* In a domain, is this the length that the transfer-length factor announced? */
+static bool announced_length(const struct eckd_chain *chain, uint32_t size)
+{
+	return !chain->in_domain || !chain->length || chain->conversion || chain->length == size;
+}
+
 /* Write Data (05), Write Key and Data (0D): the record keeps its lengths. */
 uint8_t eckd_write_record(struct device *device, struct channel *channel)
 {
@@ -94,6 +100,8 @@ uint8_t eckd_write_record(struct device *device, struct channel *channel)
 	key = ckd_key_length(eckd_count_field(eckd));
 	length = ckd_data_length(eckd_count_field(eckd));
 	body = chain->record + CKD_COUNT_SIZE;
+	if (!announced_length(chain, with_key ? key + length : length))
+		return eckd_invalid_format(eckd);
 	if (with_key)
 		eckd_fill(eckd, channel, body, key + length);
 	else

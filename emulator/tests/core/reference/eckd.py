@@ -40,6 +40,8 @@ class Chain:
     """The commands before, as far as they matter."""
     ipl_read: bool = False
     operation: int = 0
+    conversion: bool = False
+    """CKD conversion mode: the transfer-length factor does not bind."""
     announced: bytes = bytes(16)
     """Parameters of the Locate Record."""
     updates: set[int] = field(default_factory=set)

@@ -36,6 +36,7 @@ def set_extent(disk: Disk, data: bytes) -> None:
         raise disk.reject(INVALID_PARAMETER)
     chain.extent_defined = True
     chain.mask, chain.first, chain.last = data[0], first, last
+    chain.conversion = bool(data[1] & 0x20)
     disk.move_to(first)
 
 

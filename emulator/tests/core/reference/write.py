@@ -66,6 +66,10 @@ def update(disk: Disk, channel: Channel, code: int) -> None:
     if disk.chain.passed not in ((Passed.COUNT,) if with_key else (Passed.COUNT, Passed.KEY)):
         disk.next_user_count(bool(code & 0x80))
     block = disk.block()
+    length = (len(block.key) if with_key else 0) + len(block.data)
+    bound = disk.chain.operations and not disk.chain.conversion
+    if bound and int.from_bytes(disk.chain.announced[14:16], "big") not in (0, length):
+        raise disk.unit_check(0, INVALID_FORMAT)
     kept = b"" if with_key else block.key
     content = bytearray()
     end_of_file(channel, block.data)

@@ -9,16 +9,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Sequence
 
 from ._apply import Progress, apply
+from ._at_boot import RULE_DIRECTORIES
 from ._case import Case
 from ._describe import describe, diff_texts
 from ._host import Host, Lock
-from ._journal import LOCK_TIMEOUT, only_one, read_journal
+from ._journal import LOCK_TIMEOUT, STATE_DIRECTORY, only_one, read_journal
 from ._model import HostState, Request
 from ._observe import host_id, known_devices, look_again, observe
 from ._plan import Plan, make_plan
 from ._requests import Defaults, parse_requests
 from ._steps import Step
-from ._sysfs import MDEV_DEVICES
+from ._sysfs import DRIVERCTL_DIRECTORY, MDEV_DEVICES
+
+SAVED_IN = (STATE_DIRECTORY, DRIVERCTL_DIRECTORY, RULE_DIRECTORIES[0])
+"""Where files are replaced, under the lock."""
 
 BATCH = 100
 """Devices after which it is told how far the work is."""
@@ -75,6 +79,8 @@ def converge(host: Host, items: Sequence[dict[str, Any]], options: Options) -> O
     if options.check_mode:
         return _converge(host, items, options, Lock("check"))
     with only_one(host, f"passthrough of {_count(items)}", options.lock_timeout) as lock:
+        for directory in SAVED_IN if lock.held else ():
+            host.sweep(directory)
         return _converge(host, items, options, lock)
 
 

@@ -22,6 +22,9 @@ from typing import Callable, Iterator, List, Tuple
 
 RunCommand = Callable[[List[str]], Tuple[int, str, str]]
 
+TEMPORARY = ".vfio_ccw-"
+"""What the name of a file begins with that is to replace another one."""
+
 REMOVE_TIMEOUT = 10.0
 """Seconds that a write which may block in the kernel is waited for."""
 
@@ -63,6 +66,10 @@ class Lock:
         self._descriptor = descriptor
         self.waited_for = ""
         """Who had it before, if it was waited for."""
+
+    @property
+    def held(self) -> bool:
+        return self._descriptor >= 0
 
     def holder(self) -> str:
         text = os.pread(self._descriptor, 500, 0).decode("utf-8", "replace")
@@ -258,7 +265,7 @@ class Host:
         real = self._real(path)
         try:
             os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(real), prefix=".vfio_ccw-")
+            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(real), prefix=TEMPORARY)
             try:
                 with os.fdopen(handle, "wb") as target:
                     target.write(text.encode("utf-8", "surrogateescape"))
@@ -272,6 +279,12 @@ class Host:
                 raise
         except OSError as exc:
             raise HostError("save", path, exc.errno or 0) from exc
+
+    def sweep(self, directory: str) -> None:
+        """Remove what a save left behind whose process was killed. Only where nobody else saves. Raises HostError."""
+        for name in self.names(directory):
+            if name.startswith(TEMPORARY):
+                self.unlink(f"{directory}/{name}")
 
     def mode(self, path: str) -> int:
         """The permission bits, 0 when there is no such file."""

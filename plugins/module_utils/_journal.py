@@ -16,8 +16,9 @@ from ._busid import BusId
 from ._host import Host, HostError, Lock
 from ._model import JournalEntry
 
-JOURNAL_FILE = "/var/lib/vfio_ccw/journal.json"
-LOCK_FILE = "/var/lib/vfio_ccw/lock"
+STATE_DIRECTORY = "/var/lib/vfio_ccw"
+JOURNAL_FILE = f"{STATE_DIRECTORY}/journal.json"
+LOCK_FILE = f"{STATE_DIRECTORY}/lock"
 LOCK_TIMEOUT = 600.0
 """Seconds to wait for another run on the same host (a list of a thousand disks takes some)."""
 FORMAT = 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._apply import StepFailed
 from ._busid import BadName
 from ._ccw import CcwError
+from ._doctor import DoctorError
 from ._engine import NotAsWanted
 from ._guest import GuestError
 from ._host import Host, HostError
@@ -23,7 +24,7 @@ from ._report import steps_as_actions
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-ERRORS = (HostError, JournalError, BadName, CcwError, GuestError)
+ERRORS = (HostError, JournalError, BadName, CcwError, DoctorError, GuestError)
 
 
 def host_of(module: AnsibleModule) -> Host:

@@ -182,3 +182,12 @@ def test_a_run_that_is_killed_while_it_undoes_is_taken_back(root, plan):
     for kernel, where in killed_everywhere(hosts, [*items, last]):
         converge(kernel.host(), [*contrary, *back(last)])
         assert state(kernel) == state(before), where
+
+
+def test_a_file_that_a_killed_run_did_not_finish_is_swept_up(root):
+    kernel = Hosts(root, nothing).new()
+    kernel.put("etc/driverctl.d/.vfio_ccw-abc", "vfio_ccw\n")
+    assert converge(kernel.host(), [TAKEN], check_mode=True).changed
+    assert (kernel.root / "etc/driverctl.d/.vfio_ccw-abc").exists()
+    converge(kernel.host(), back(TAKEN))
+    assert not (kernel.root / "etc/driverctl.d/.vfio_ccw-abc").exists()

@@ -248,7 +248,10 @@ def _mount_extra(entry: dict[str, Any]) -> None:
 
 
 def _reap_until_told(link: Link) -> NoReturn:
-    """Wait for orphans for ever; end, and with it everything in the node, when the other side of the socket goes."""
+    """Wait for orphans for ever and start what the other side asks for; end, and with it everything in the node, when
+    that goes.
+    """
+    programs: dict[int, int] = {}
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
@@ -259,14 +262,46 @@ def _reap_until_told(link: Link) -> NoReturn:
         for descriptor, _ in poll.poll():
             if descriptor == woken:
                 os.read(woken, 4096)
-            elif not link.connection.recv(4096):
-                os._exit(0)
-        _reap()
+            else:
+                _serve(link, programs)
+        _reap(link, programs)
 
 
-def _reap() -> None:
+def _serve(link: Link, programs: dict[int, int]) -> None:
+    """A request of the other side. ``programs``: the pids of those that it had started, with the number of each."""
+    data, descriptors, _, _ = socket.recv_fds(link.connection, 1 << 20, 1)
+    if not data:
+        os._exit(0)
+    message = json.loads(data)
+    if "run" in message:
+        try:
+            programs[_start(message, descriptors[0])] = message["run"]
+        except OSError as error:
+            link.tell({"ended": message["run"], "errno": error.errno})
+    for pid, number in list(programs.items()):
+        if message.get("kill") == number:
+            os.killpg(pid, signal.SIGKILL)
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _start(message: dict[str, Any], output: int) -> int:
+    """A program of its own process group, its standard output and error on a descriptor. Returns its pid."""
+    argv = message["argv"]
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, output, 1),
+        (os.POSIX_SPAWN_DUP2, output, 2),
+    ]
+    defaults = [signal.SIGPIPE, signal.SIGXFSZ]  # which Python ignores
+    return os.posix_spawn(argv[0], argv, message["env"], file_actions=files, setpgroup=0, setsigdef=defaults)
+
+
+def _reap(link: Link, programs: dict[int, int]) -> None:
     try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            number = programs.pop(ended[0], None)
+            if number is not None:
+                link.tell({"ended": number, "status": os.waitstatus_to_exitcode(ended[1])})
+    except (ChildProcessError, BrokenPipeError):
         pass

@@ -12,10 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ccwemu.namespace.run import Ended, run_by_init
 from ccwemu.namespace.unshare import IdMap, choose_id_map, write_maps
 
 _SOURCES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -92,6 +94,15 @@ class Namespace:
     pid: int
     pidfd: int
     connection: socket.socket
+    _asking: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, argv: Sequence[str], environment: Mapping[str, str], seconds: float) -> Ended:
+        """Run a program as a child of the node's process 1; it is killed after ``seconds``.
+
+        Raises OSError: what starting it says, ESRCH where the node is gone.
+        """
+        with self._asking:
+            return run_by_init(self.connection, argv, environment, seconds)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Until process 1 has ended, or as long as that. Has it?"""
@@ -107,7 +118,10 @@ class Namespace:
         """
         if self.pidfd < 0:
             return
-        self.connection.close()
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)  # ends a run that is waited for
+        with self._asking:
+            self.connection.close()
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         self.wait(PATIENCE)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ccwemu.namespace import power, root, unshare
+from ccwemu.namespace import packaged, power, root, unshare
 from ccwemu.namespace.launch import Bind, Links, Namespace, NamespaceError, NodeSpec, _explain, launch
 from ccwemu.namespace.unshare import IDS, OUTSIDE_BASE, IdMap, choose_id_map
 
@@ -81,6 +81,20 @@ def test_a_reboot_keeps_files_and_empties_run_and_tmp(tmp_path: Path) -> None:
     left = [path for path in ("etc/kept", "var/lib/kept", "tmp/lost", "run/lost") if (directory / path).exists()]
     assert left == ["etc/kept", "var/lib/kept"]
     assert (directory / "etc/machine-id").read_text() == identity
+
+
+def test_a_rule_that_names_a_program_where_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule, named, installed = tmp_path / "60-mdevctl.rules", tmp_path / "sbin", tmp_path / "bin"
+    monkeypatch.setattr(packaged, "_RULES", (str(tmp_path / "nosuch"), str(rule)))
+    monkeypatch.setattr(packaged, "_NAMED", str(named))
+    monkeypatch.setattr(packaged, "_INSTALLED", str(installed))
+    assert packaged.corrected_rules() == {}
+    rule.write_text(f'RUN+="{named} start"\n')
+    assert packaged.corrected_rules() == {}
+    installed.touch()
+    assert packaged.corrected_rules()["60-mdevctl.rules"].splitlines()[-1] == f'RUN+="{installed} start"'
+    named.touch()
+    assert packaged.corrected_rules() == {}
 
 
 def test_a_launcher_of_a_long_path_goes_through_sh(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterable
 
 from ccwemu import tools
-from ccwemu.namespace import power
+from ccwemu.namespace import packaged, power
 from ccwemu.namespace.launch import Bind, Links
 
 RUN_DIR = "/run/ccwemu"
@@ -148,6 +148,7 @@ def _write_etc(root: str, hostname: str) -> None:
         "fstab": "",
         "resolv.conf": "",
         "modules": "",
+        **{f"udev/rules.d/{name}": text for name, text in packaged.corrected_rules().items()},
     }
     for name, text in texts.items():
         with open(os.path.join(etc, name), "w", encoding="utf-8") as file:

@@ -9,6 +9,7 @@ armed while the host has the disk is met by the guest that has it next, and the 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -92,6 +93,12 @@ class Board:
         """Is the device away?"""
         with self.lock:
             return busid in self._removed
+
+    def move(self, moves: Mapping[str, str]) -> None:
+        """Devices are on other subchannels than before (old → new bus id); nobody uses them at that time."""
+        with self.lock:
+            self._faults = {moves.get(busid, busid): faults for busid, faults in self._faults.items()}
+            self._removed = {moves.get(busid, busid) for busid in self._removed}
 
     def set_removed(self, busid: str, removed: bool) -> bool:
         """Take a device away, or bring it back. False: it is so already."""

@@ -141,6 +141,7 @@ class ChannelSubsystem:
         self.root = _Css0(kernel, self)
         self.paths: dict[int, ChannelPath] = {}
         self._unplugged: set[str] = set()
+        self.described = {subchannel.busid: subchannel for subchannel in spec.subchannels}
 
     @property
     def directory(self) -> Directory:
@@ -165,13 +166,16 @@ class ChannelSubsystem:
     def register_missing(self) -> None:
         """Register what is there and not ignored (css_probe_device); I/O subchannels without a device are not."""
         for spec in self.spec.subchannels:
-            if spec.busid in self.bus.devices or spec.busid in self._unplugged:
-                continue
-            if spec.type == IO and (spec.devno is None or spec.devno in self.blacklist):
-                continue
-            subchannel = Subchannel(self, spec)
-            subchannel.suppress_uevents = spec.type == IO and self.kernel.facts.late_css_add
-            subchannel.register()
+            self._register(spec)
+
+    def _register(self, spec: SubchannelSpec) -> None:
+        if spec.busid in self.bus.devices or spec.busid in self._unplugged:
+            return
+        if spec.type == IO and (spec.devno is None or spec.devno in self.blacklist):
+            return
+        subchannel = Subchannel(self, spec)
+        subchannel.suppress_uevents = spec.type == IO and self.kernel.facts.late_css_add
+        subchannel.register()
 
     def schedule_reprobe(self) -> None:
         self.kernel.work.schedule(self.register_missing, self.spec.recognition_delay)
@@ -222,7 +226,8 @@ class ChannelSubsystem:
         self._unplugged.discard(busid)
         subchannel = self.subchannels.get(busid)
         if subchannel is None:
-            self.schedule_reprobe()
+            spec = self.described[busid]
+            self.kernel.work.schedule(lambda: self._register(spec), self.spec.recognition_delay)
         elif isinstance(subchannel.driver, CssDriver):
             subchannel.driver.device_back(subchannel)
 

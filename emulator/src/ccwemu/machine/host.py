@@ -19,7 +19,7 @@ from ccwemu.machine.kconfig import KernelConfig
 from ccwemu.machine.kernel import Kernel
 from ccwemu.machine.mdev import MdevHandle
 from ccwemu.machine.modules import Modules
-from ccwemu.machine.spec import DasdSpec, MachineSpec, check
+from ccwemu.machine.spec import DasdSpec, MachineSpec, SubchannelSpec, check
 from ccwemu.machine.tree import Directory
 
 __all__ = ["ChannelIo", "Machine", "MdevHandle", "Mdevs", "NoChannels"]
@@ -88,6 +88,11 @@ class Machine:
         """``counter(name)``: mounts and swap areas on a disk or partition, which hold no device file open."""
         self.blocks.set_open_counter(counter)
 
+    @property
+    def command_line(self) -> str:
+        """The kernel's."""
+        return procfiles.command_line(self.spec)
+
     def boot(self) -> None:
         """Register the subchannels, have devices recognised, load the modules, bring online what the spec says."""
         with self.lock:
@@ -105,7 +110,8 @@ class Machine:
             self.modules.load_at_boot(self.spec.modules)
         self.settle()
         with self.lock:
-            self._bring_online()
+            for spec in self.spec.subchannels:
+                self._bring_online(spec)
             self._take_disks_into_use()
 
     def settle(self) -> None:
@@ -116,6 +122,16 @@ class Machine:
         """The paths of a subchannel that work have changed: hardware, or the host of a guest, says so."""
         with self.lock:
             self.css.set_paths(busid, pam)
+
+    def appear_late(self, busid: str) -> None:
+        """A device that was away when the machine booted is there, and comes online as it would have then.
+
+        Raises KeyError: no such subchannel.
+        """
+        self.device_back(busid)
+        self.settle()
+        with self.lock:
+            self._bring_online(self.css.described[busid])
 
     def unplug(self, busid: str) -> None:
         """A subchannel is no more; what was on it goes, in use or not. One that is not there is no error."""
@@ -144,17 +160,16 @@ class Machine:
         device = self.ccw_bus.devices.get(busid)
         return device if isinstance(device, CcwDevice) else None
 
-    def _bring_online(self) -> None:
-        for spec in self.spec.subchannels:
-            if not (isinstance(spec.device, DasdSpec) and spec.device.online and spec.devno):
-                continue
-            device = self.ccw_device(spec.devno)
-            if device is None:
-                continue
-            try:
-                device.set_online()
-            except OSError as problem:
-                device.log(f"Setting the device online at boot failed: {problem.strerror}")
+    def _bring_online(self, spec: SubchannelSpec) -> None:
+        if not (isinstance(spec.device, DasdSpec) and spec.device.online and spec.devno):
+            return
+        device = self.ccw_device(spec.devno)
+        if device is None:
+            return
+        try:
+            device.set_online()
+        except OSError as problem:
+            device.log(f"Setting the device online at boot failed: {problem.strerror}")
 
     def disk_name(self, busid: str, partition: int = 0) -> str:
         """What the kernel calls a device's disk or a partition of it: "dasda1". Raises KeyError where it is not."""

@@ -15,9 +15,13 @@ EMULATOR = PROJECT / "emulator" / "src" / "ccwemu"
 
 # a part of the emulator and what it may not import
 FORBIDDEN = [
-    ("machine", ["faces", "guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core"]),
+    (
+        "machine",
+        ["userspace", "faces", "guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core"],
+    ),
     ("faces", ["guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core"]),
-    ("namespace", ["guest", "lab", "faces", "machine", "cli", "hostio", "disk", "channel", "_core"]),
+    ("namespace", ["userspace", "guest", "lab", "faces", "machine", "cli", "hostio", "disk", "channel", "_core"]),
+    ("userspace", ["faces", "guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core"]),
     ("guest", ["lab", "cli"]),
     ("tools", ["lab", "cli"]),
     (

@@ -26,7 +26,8 @@ usage: ccwemu COMMAND ...
   exec [--lab LAB] NODE -- COMMAND [ARGUMENT...]
                              run a command as root of a node
   shell [--lab LAB] NODE     a shell on a node
-  reboot [--lab LAB] HOST    reboot a host
+  reboot [--lab LAB] [--seed N] [--renumber] [--verbose] HOST
+                             reboot a host
   fault [--lab LAB] HOST DEVICE KIND ...
                              have a device meet a fault
   down [LAB | --all] [--keep]
@@ -213,19 +214,9 @@ def _only_lab() -> str:
 
 
 def _reboot(command: str, rest: list[str]) -> int:
-    parser = parser_of(command, "Reboot a host: its kernel's state is gone, its file systems and disks stay.")
-    parser.add_argument("node", metavar="HOST")
-    parser.add_argument("--lab")
-    arguments = parser.parse_args(rest)
-    from ccwemu.lab import lines, state
+    from ccwemu.lab.reboot import main
 
-    found = state.lab_of_node(arguments.node, arguments.lab)
-    path = os.path.join(state.lab_directory(found.lab), "control.sock")
-    try:
-        lines.ask(path, {"op": "reboot", "node": arguments.node})
-    except (OSError, lines.Refusal) as error:
-        return fail(f"host {arguments.node}: {error}")
-    return 0
+    return main(rest)
 
 
 def _fault(command: str, rest: list[str]) -> int:

@@ -20,6 +20,7 @@ LINKS = {
     "stdin": "/proc/self/fd/0",
     "stdout": "/proc/self/fd/1",
     "stderr": "/proc/self/fd/2",
+    "log": "/run/systemd/journal/dev-log",
 }
 MOUNT_POINTS = ("pts", "shm")
 

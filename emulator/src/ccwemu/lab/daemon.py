@@ -15,7 +15,7 @@ import sys
 import threading
 from typing import Any
 
-from ccwemu.lab import state
+from ccwemu.lab import reboot, state
 from ccwemu.lab.guests import LabGuests
 from ccwemu.lab.host import Host
 from ccwemu.lab.lines import Message, Peer, Refusal, Server
@@ -102,8 +102,7 @@ class Daemon:
         self.end()
 
     def _reboot(self, peer: Peer, message: Message) -> Message:
-        self._host(message).reboot()
-        return {"ok": True}
+        return reboot.serve(self._host(message), message)
 
     def _fault(self, peer: Peer, message: Message) -> Message:
         return self._host(message).fault(message)

@@ -10,7 +10,7 @@ import select
 import signal
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ccwemu import disk
@@ -23,13 +23,16 @@ from ccwemu.lab.hostsock import Guests, host_operations, node_operations
 from ccwemu.lab.lines import Message, Server
 from ccwemu.lab.spec import DiskSpec, HostSpec
 from ccwemu.machine.host import Machine
+from ccwemu.machine.ipl import IN_ORDER, Ipl, late_subchannels, moves, renumbered
 from ccwemu.machine.kernel import ensure
 from ccwemu.machine.spec import DasdSpec, MachineSpec
 from ccwemu.machine.tree import Attribute, Directory, Link
-from ccwemu.machine.userspace import Userspace
 from ccwemu.namespace import root
 from ccwemu.namespace.launch import Mount, Namespace, NodeSpec, launch
 from ccwemu.namespace.unshare import IdMap
+from ccwemu.userspace.files import NodeFiles
+from ccwemu.userspace.journal import Journal
+from ccwemu.userspace.system import System, Tally
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,15 @@ class HostError(Exception):
 
 
 Report = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Boot:
+    """How a boot went: a line for each thing that userspace did, in order, and how many."""
+
+    ipl: Ipl
+    lines: tuple[str, ...]
+    tally: Tally
 
 
 class Host:
@@ -59,6 +71,8 @@ class Host:
         self._faces: Faces | None = None
         self._server: Server | None = None
         self._machine: Machine | None = None
+        self._userspace: System | None = None
+        self._journal: Journal | None = None
         self._guard = threading.RLock()
 
     @property
@@ -116,8 +130,8 @@ class Host:
 
     # -- start and stop ---------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Boot the machine and start its node. Raises what the parts raise."""
+    def start(self, ipl: Ipl = IN_ORDER) -> Boot:
+        """Boot the machine, start its node and have its userspace boot. Raises what the parts raise."""
         with self._guard:
             machine = Machine(
                 self._machine_spec, HostIo(self._machine_spec.subchannels, self._disk_problem, self._faults)
@@ -125,10 +139,11 @@ class Host:
             self._without_removed_devices(machine)
             machine.set_open_counter(self._mounts_of)
             directory, binds = root.prepare(self._base, hostname=self.spec.name, owner=self.ids.outside)
-            userspace = Userspace(machine, Path(directory, "etc"))
+            late = self._late_subchannels(ipl)
+            for busid in late:
+                machine.device_gone(busid)
             machine.boot()
             machine.settle()
-            userspace.load_modules()
             _new_boot_id(machine)
             self._write_kernel_files(machine, directory)
             self._faces = Faces(machine, self.spec.name)
@@ -141,6 +156,29 @@ class Host:
                 raise
             self._machine = machine
             threading.Thread(target=self._watch, args=(self._namespace,), daemon=True).start()
+            return self._boot_userspace(machine, directory, self._namespace, self._faces, ipl, late)
+
+    def _late_subchannels(self, ipl: Ipl) -> list[str]:
+        """None that the lab's own mounts, swap areas and volumes are on, and none that is away by a fault."""
+        chance = ipl.chance("late")
+        if chance is None:
+            return []
+        spec = self._machine_spec
+        needed = {entry.device for entry in self.spec.mounts}
+        needed |= {swap.device for swap in spec.swaps} | {volume.device for volume in spec.volumes}
+        return [busid for busid in late_subchannels(spec, needed, chance) if not self._faults.removed(busid)]
+
+    def _boot_userspace(
+        self, machine: Machine, directory: str, namespace: Namespace, faces: Faces, ipl: Ipl, late: Sequence[str]
+    ) -> Boot:
+        self._journal = journal = Journal(self.spec.name, machine.dmesg)
+        journal.listen(directory, self.ids.outside)
+        files = NodeFiles(Path(directory))
+        self._userspace = System(machine, files, namespace.run, journal, faces.refresh)
+        self._userspace.boot(ipl.chance("order"), late)
+        boot = Boot(ipl, tuple(journal.lines), dataclasses.replace(self._userspace.tally))
+        self._userspace.follow()
+        return boot
 
     def stop(self) -> None:
         with self._guard:
@@ -151,15 +189,32 @@ class Host:
                 namespace.stop()
             self._close()
 
-    def reboot(self) -> None:
-        """Down and up again: the machine as its definition says, the file systems as they were left."""
+    def reboot(self, ipl: Ipl = IN_ORDER) -> Boot:
+        """Down and up again: the machine as its definition says, the file systems as they were left.
+
+        Subchannels that were renumbered stay so until they are again.
+        """
         with self._guard:
             self.stop()
             self._changed()
-            self.start()
+            self._renumber(ipl)
+            boot = self.start(ipl)
             self._changed()
+            return boot
+
+    def _renumber(self, ipl: Ipl) -> None:
+        chance = ipl.chance("numbers")
+        if ipl.renumber and chance is not None:
+            before, self._machine_spec = self._machine_spec, renumbered(self._machine_spec, chance)
+            self._faults.move(moves(before, self._machine_spec))
 
     def _close(self) -> None:
+        if self._userspace is not None:
+            self._userspace.close()
+            self._userspace = None
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -9,7 +9,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "build" / "collections"))
 
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _migration as migration  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _qemu_versions as versions  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _refusals as table  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (  # noqa: E402
+    Guest,
+    PassedDevice,
+    device_option,
+    machine_option,
+)
 
 HEAD = """\
 <!-- Made by docs/generate.py from plugins/module_utils/_refusals.py. Do not edit. -->
@@ -42,12 +51,84 @@ def refusals() -> str:
     return HEAD + "\n".join(rows) + "\n" + LIST_HEAD + "\n".join(own) + "\n"
 
 
+QEMU_HEAD = """\
+<!-- Made by docs/generate.py from plugins/module_utils/_qemu_versions.py and _migration.py. Do not edit. -->
+# QEMU, by version
+
+`zkvm.vfio_ccw.qemu_guest` asks the QEMU that is there for its version (or takes `qemu_version`) and writes the command
+line for it. What that QEMU cannot do is refused before anything is started, with the version that would do.
+
+| id | what | since | gone in |
+|---|---|---|---|
+"""
+QEMU_CSS = """
+## Where the devices are
+
+The guest's Linux sees QEMU's channel subsystem `fe` only, as its css 0: `fe.0.1234` is its `0.0.1234`.
+
+| QEMU | passed-through device | virtual device | what is generated for `devno: fe.0.1234` |
+|---|---|---|---|
+| 2.10, 2.11 | may not be in css `fe`; `s390-squash-mcss=on` moves it there | must be in css `fe` | {old} |
+| 2.12 and newer | anywhere | anywhere | {new} |
+
+A configuration for 2.12 or newer that still carries `s390-squash-mcss` is reported, one for {gone} or newer is refused:
+{replacement}. The two ways exclude each other on a command line: `zkvm.vfio_ccw.migration_check` translates
+one into the other (`translated`), or says why that cannot be.
+
+## Saving and restoring, migrating
+
+`zkvm.vfio_ccw.migration_check` predicts the outcome. The rules, in the order in which they are met:
+
+| rule | |
+|---|---|
+"""
+QEMU_CASES = """
+With a passed-through device no guest can be migrated. {detach}.
+
+The cases of QEMU's wiki page: a guest with a passed-through device, which is taken away from it before it is saved, and
+a new guest that is started without it. "auto": no device has a `devno`, so QEMU counts; the number that the
+passed-through device had is then given to another one in the new guest. The numbers of T3 and T7 are as the page prints
+them, with css 00.
+
+| case | QEMU | squash | bus ids | passed-through device | outcome | QEMU says |
+|---|---|---|---|---|---|---|
+"""
+
+
+def qemu() -> str:
+    """The page on QEMU's versions."""
+    features = [f"| `{one.id}` | {one.what} | {one.since} | {one.gone or ''} |" for one in versions.FEATURES]
+    device = PassedDevice("UUID", GuestDevno.parse("fe.0.1234"))
+    old, new = (
+        f"`-M {machine_option(Guest('linux01', (device,), qemu=release))} -device {device_option(device, release)}`"
+        for release in (versions.QemuVersion(2, 10), versions.FREE)
+    )
+    css = QEMU_CSS.format(old=old, new=new, gone=versions.SQUASH_GONE, replacement=versions.REPLACEMENT)
+    rules = [f"| `{rule}` | {text} |" for rule, text in migration.RULES.items()]
+    cases = QEMU_CASES.format(detach=migration.DETACH)
+    parts = [QEMU_HEAD + "\n".join(features), css + "\n".join(rules), cases + "\n".join(map(_case, migration.CASES))]
+    return "\n".join(parts) + "\n"
+
+
+def _case(case: migration.Case) -> str:
+    cells = (
+        case.id,
+        case.qemu,
+        "on" if case.squash else "off",
+        "explicit" if case.explicit else "auto",
+        f"`{case.passed}`" if case.passed else "",
+        f"fails: `{case.rule}`" if case.rule else "succeeds",
+        f"`{case.text}`" if case.text else "",
+    )
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
 def _guards(row: table.Row) -> list[str]:
     return [name for name, guards in (("present", row.present), ("absent", row.absent)) if guards]
 
 
 def main(argv: list[str]) -> int:
-    pages = {HERE / "refusals.md": refusals()}
+    pages = {HERE / "qemu.md": qemu(), HERE / "refusals.md": refusals()}
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if "--check" in argv:

@@ -14,7 +14,8 @@ from typing import Any
 from ._buses import group_in_use
 from ._busid import BadName, GuestDevno, parse_uuid
 from ._host import Host, HostError
-from ._qemu import Guest, PassedDevice, command_line, start_script
+from ._qemu import NEWEST, Guest, PassedDevice, command_line, start_script, unfit
+from ._qemu_versions import NotPossible, QemuVersion
 from ._qmp import QmpError, execute
 from ._requests import GUEST_NAME
 from ._sysfs import MDEV_DEVICES
@@ -22,25 +23,54 @@ from ._sysfs import MDEV_DEVICES
 SCRIPT_MODE = 0o700
 START_TIMEOUT = 10.0
 KVM = "/dev/kvm"
+_LOADPARM = re.compile(r"[A-Za-z0-9. ]{1,8}")
+"""hw/s390x/ipl.c: s390_ipl_fmt_loadparm."""
+PREFETCH_KERNEL, PREFETCH_QEMU = (5, 10), QemuVersion(5, 2)
+"""From these on channel programs without the prefetch flag, as a booting guest's, are taken."""
 
 
 class GuestError(Exception):
     """A guest that cannot be as wanted; nothing was started."""
 
 
-def parse_guest(params: dict[str, Any], accel: str) -> Guest:
+@dataclass(frozen=True)
+class Hypervisor:
+    """What runs guests on a host. ``kernel``: its version (major, minor), which may refuse what QEMU passes on."""
+
+    qemu: QemuVersion = NEWEST
+    kernel: tuple[int, int] = (99, 0)
+
+    @property
+    def needs_prefetch(self) -> bool:
+        return self.kernel < PREFETCH_KERNEL or self.qemu < PREFETCH_QEMU
+
+
+def hypervisor(host: Host, binary: str, given: str = "") -> Hypervisor:
+    """Asked from the binary, unless the version is given. Raises GuestError, HostError."""
+    release = re.match(r"(\d+)\.(\d+)", host.get("/proc/sys/kernel/osrelease"))
+    kernel = (int(release.group(1)), int(release.group(2))) if release else Hypervisor.kernel
+    said = given
+    if not given:
+        code, said, err = host.run([binary, "--version"])
+        if code != 0:
+            raise GuestError(f"'{binary} --version' ended with {code}: {(err or said).strip()}. Give qemu_version")
+    try:
+        return Hypervisor(QemuVersion.parse(said), kernel)
+    except NotPossible as exc:
+        raise GuestError(f"{exc}. Nothing was changed.") from exc
+
+
+def parse_guest(params: dict[str, Any], accel: str, there: Hypervisor = Hypervisor()) -> Guest:
     """From a module's parameters. Raises GuestError that lists everything wrong."""
     wrong: list[str] = []
     name = str(params["name"])
     if not GUEST_NAME.fullmatch(name):
         wrong.append(f"name {name!r}: expected letters, digits, dots, dashes and underscores")
-    devices = _parse_devices(params.get("devices") or [], wrong)
+    devices = _parse_devices(params.get("devices") or [], there, wrong)
     for number in ("memory", "cpus"):
         if params[number] < 1:
             wrong.append(f"{number} {params[number]}: expected 1 or more")
-    if wrong:
-        raise GuestError(f"guest {name}: " + "; ".join(wrong) + ". Nothing was changed.")
-    return Guest(
+    guest = Guest(
         name=name,
         devices=tuple(devices),
         memory=params["memory"],
@@ -48,14 +78,20 @@ def parse_guest(params: dict[str, Any], accel: str) -> Guest:
         accel=accel,
         binary=params["binary"],
         extra=tuple(params.get("extra_args") or ()),
+        qemu=there.qemu,
+        machine=params.get("machine") or Guest.machine,
     )
+    wrong = wrong or unfit(guest)
+    if wrong:
+        raise GuestError(f"guest {name}: " + "; ".join(wrong) + ". Nothing was changed.")
+    return guest
 
 
-def _parse_devices(items: Sequence[dict[str, Any]], wrong: list[str]) -> list[PassedDevice]:
+def _parse_devices(items: Sequence[dict[str, Any]], there: Hypervisor, wrong: list[str]) -> list[PassedDevice]:
     devices: list[PassedDevice] = []
     for item in items:
         try:
-            device = PassedDevice(parse_uuid(item["uuid"]), GuestDevno.parse(item["devno"]), item.get("bootindex"))
+            device = _parse_device(item, there)
         except BadName as exc:
             wrong.append(str(exc))
             continue
@@ -69,7 +105,23 @@ def _parse_devices(items: Sequence[dict[str, Any]], wrong: list[str]) -> list[Pa
             if other.uuid == device.uuid:
                 wrong.append(f"uuid {device.uuid} is listed twice")
         devices.append(device)
+    if sum(item.get("boot") is True for item in items) > 1:
+        wrong.append("boot is set for more than one device; give them a bootindex each, 1 is tried first")
     return devices
+
+
+def _parse_device(item: dict[str, Any], there: Hypervisor) -> PassedDevice:
+    """Raises BadName."""
+    bootindex = item.get("bootindex")
+    if item.get("boot") and bootindex is None:
+        bootindex = 1
+    loadparm = str(item.get("loadparm") or "")
+    if loadparm and not _LOADPARM.fullmatch(loadparm):
+        raise BadName(loadparm, "a loadparm of up to 8 letters, digits, dots and blanks")
+    prefetch = item.get("force_orb_pfch")
+    if prefetch is None:
+        prefetch = bootindex is not None and there.needs_prefetch
+    return PassedDevice(parse_uuid(item["uuid"]), GuestDevno.parse(item["devno"]), bootindex, loadparm, prefetch)
 
 
 def choose_accel(host: Host, wanted: str) -> tuple[str, list[str]]:

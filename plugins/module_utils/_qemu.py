@@ -3,22 +3,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """QEMU's command line for a guest with passed-through channel devices, and the script that runs it.
 
-Pure functions: nothing here looks at a host. Option names as QEMU 2.12 and newer have them (the machine option
-s390-squash-mcss of 2.10 and 2.11 is not used: it was deprecated in 2.12 and is gone since).
+Pure functions: nothing here looks at a host. What differs by QEMU's version is said in _qemu_versions and _ccwlayout.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ._busid import GuestDevno
+from ._ccwlayout import layout
+from ._qemu_command import config_of
+from ._qemu_versions import FREE, MACHINE, SQUASH_GONE, NotPossible, QemuVersion, has, missing
 
 SCRIPT_DIRECTORY = "/etc/vfio_ccw/guests"
 RUN_DIRECTORY = "/run/vfio_ccw"
 LOG_DIRECTORY = "/var/log/vfio_ccw"
-MACHINE = "s390-ccw-virtio"
+NEWEST = QemuVersion(10, 2)
+"""The newest release that was looked at."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class PassedDevice:
     uuid: str
     devno: GuestDevno
     bootindex: int | None = None
+    loadparm: str = ""
+    force_orb_pfch: bool = False
+    """Let QEMU set the ORB's prefetch flag, which old kernels and QEMUs insist on and a booting guest does not set."""
 
     @property
     def sysfsdev(self) -> str:
@@ -36,7 +42,7 @@ class PassedDevice:
 
 @dataclass(frozen=True)
 class Guest:
-    """A guest as QEMU is to run it. ``memory`` in MiB; ``extra`` goes to QEMU as it is."""
+    """A guest as QEMU is to run it. ``memory`` in MiB; ``extra`` goes to QEMU as it is; ``qemu`` is the one there."""
 
     name: str
     devices: tuple[PassedDevice, ...]
@@ -45,6 +51,8 @@ class Guest:
     accel: str = "kvm"
     binary: str = "qemu-system-s390x"
     extra: tuple[str, ...] = ()
+    qemu: QemuVersion = NEWEST
+    machine: str = MACHINE
 
     @property
     def script(self) -> str:
@@ -63,20 +71,76 @@ class Guest:
         return f"{LOG_DIRECTORY}/{self.name}.console"
 
 
-def device_option(device: PassedDevice) -> str:
-    """The value of -device for one mediated device."""
-    text = f"vfio-ccw,devno={device.devno},sysfsdev={device.sysfsdev}"
-    return text if device.bootindex is None else f"{text},bootindex={device.bootindex}"
+def device_option(device: PassedDevice, qemu: QemuVersion = NEWEST) -> str:
+    """The value of -device for one mediated device.
+
+    Before 2.12 a passed-through device is named outside of css fe; s390-squash-mcss brings it there.
+    """
+    devno = replace(device.devno, cssid=0) if qemu < FREE else device.devno
+    text = f"vfio-ccw,devno={devno},sysfsdev={device.sysfsdev}"
+    if device.bootindex is not None:
+        text += f",bootindex={device.bootindex}"
+    if device.loadparm and has(qemu, "device-loadparm"):
+        text += f",loadparm={device.loadparm}"
+    return text + (",force-orb-pfch=on" if device.force_orb_pfch else "")
+
+
+def machine_option(guest: Guest) -> str:
+    """The value of -M."""
+    text = guest.machine
+    if guest.devices and guest.qemu < FREE:
+        text += ",s390-squash-mcss=on"
+    first = _boot_order(guest)[:1]
+    if first and first[0].loadparm and not has(guest.qemu, "device-loadparm"):
+        text += f",loadparm={first[0].loadparm}"
+    return text
+
+
+def _boot_order(guest: Guest) -> list[PassedDevice]:
+    booting = [(device.bootindex, device) for device in guest.devices if device.bootindex is not None]
+    return [device for _index, device in sorted(booting, key=lambda pair: pair[0])]
+
+
+def unfit(guest: Guest) -> list[str]:
+    """Why the guest cannot run on the QEMU that is there: the rule, and the version that would do."""
+    wanted = {"vfio-ccw": "devices"} if guest.devices else {}
+    order = _boot_order(guest)
+    if order:
+        wanted["boot"] = f"device {order[0].uuid}"
+    if len(order) > 1:
+        wanted["boot-fallback"] = f"boot devices {order[0].uuid} and {order[1].uuid}"
+    if any(device.force_orb_pfch for device in guest.devices):
+        wanted["force-orb-pfch"] = "force_orb_pfch"
+    later = [device for device in guest.devices if device.loadparm and device not in order[:1]]
+    if later:
+        wanted["device-loadparm"] = f"loadparm of {later[0].uuid}, which is not the first boot device"
+    wrong = list(missing(guest.qemu, wanted))
+    try:
+        layout(config_of(command_line(guest), guest.qemu))
+    except NotPossible as exc:
+        wrong.append(str(exc))
+    return wrong
+
+
+def outdated_options(guest: Guest) -> list[str]:
+    """Warnings about extra arguments that a newer QEMU does without."""
+    carries = any("s390-squash-mcss" in word for word in guest.extra)
+    if not carries or not FREE <= guest.qemu < SQUASH_GONE:
+        return []
+    return [
+        f"guest {guest.name}: extra_args have s390-squash-mcss, deprecated since QEMU {FREE} and gone from "
+        f"{SQUASH_GONE} on; leave it out: devices with devno fe.S.DDDD are where the guest sees them without it"
+    ]
 
 
 def command_line(guest: Guest) -> list[str]:
     """The argument vector. QEMU as a daemon may not have the terminal, so the console goes to a file."""
-    argv = [guest.binary, "-name", guest.name, "-M", MACHINE, "-accel", guest.accel]
+    argv = [guest.binary, "-name", guest.name, "-M", machine_option(guest), "-accel", guest.accel]
     argv += ["-m", str(guest.memory), "-smp", str(guest.cpus), "-nodefaults"]
     argv += ["-display", "none", "-serial", f"file:{guest.console}", "-monitor", "none"]
     argv += ["-qmp", f"unix:{guest.monitor},server=on,wait=off", "-pidfile", guest.pid_file]
     for device in guest.devices:
-        argv += ["-device", device_option(device)]
+        argv += ["-device", device_option(device, guest.qemu)]
     return argv + list(guest.extra) + ["-daemonize"]
 
 

@@ -13,7 +13,10 @@ description:
   - Writes the script that starts a guest with the mediated devices that M(zkvm.vfio_ccw.passthrough) made, and
     starts or stops the guest.
   - The guest is started by that very script, as its administrator would.
-  - Duplicate or impossible device numbers and missing mediated devices are found before anything is started.
+  - Duplicate or impossible device numbers, missing mediated devices and a QEMU that is too old for what is asked are
+    found before anything is started.
+  - The command line is the one for the QEMU that is there, 2.10 or newer. What differs by version is on the page
+    C(docs/qemu.md) of the collection.
 author:
   - The zkvm.vfio_ccw maintainers (@zkvm)
 extends_documentation_fragment:
@@ -48,9 +51,35 @@ options:
         description: Where the guest sees it, as QEMU's property C(devno), for example V(fe.0.1234).
         type: str
         required: true
+      boot:
+        description: Whether the guest is started from it (QEMU 4.1 or newer), as O(devices[].bootindex=1).
+        type: bool
+        default: false
       bootindex:
-        description: Place in the order of boot devices.
+        description: Place in the order of boot devices. More than one boot device needs QEMU 9.2 or newer.
         type: int
+      loadparm:
+        description:
+          - What the guest's boot loader is told, up to 8 letters, digits, dots and blanks.
+          - Before QEMU 9.2 only the first boot device can have one; it becomes the machine's.
+        type: str
+      force_orb_pfch:
+        description:
+          - Whether QEMU sets the prefetch flag of channel programs (QEMU 3.0 or newer).
+          - By default it does so for a boot device where the host's kernel is older than 5.10 or QEMU older than 5.2,
+            which refuse the programs of a booting guest otherwise.
+        type: bool
+  qemu_version:
+    description:
+      - Version of O(binary), for example V("7.2"). By default the binary is asked.
+      - Quote it, YAML reads 2.10 as a number.
+    type: str
+  machine:
+    description:
+      - Machine type. One with a version, for example V(s390-ccw-virtio-2.10), is needed where the guest is to be
+        migrated between different QEMUs, see M(zkvm.vfio_ccw.migration_check).
+    type: str
+    default: s390-ccw-virtio
   memory:
     description: Memory in MiB.
     type: int
@@ -91,6 +120,7 @@ options:
     default: 180
 seealso:
   - module: zkvm.vfio_ccw.passthrough
+  - module: zkvm.vfio_ccw.migration_check
 """
 
 EXAMPLES = r"""
@@ -107,6 +137,15 @@ EXAMPLES = r"""
       - file=/var/lib/guests/linux01.qcow2,if=virtio
       - -nic
       - user
+
+- name: Start it from the passed-through disk itself
+  zkvm.vfio_ccw.qemu_guest:
+    name: linux01
+    devices:
+      - uuid: 6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920
+        devno: fe.0.1234
+        boot: true
+    machine: s390-ccw-virtio-7.2
 
 - name: Stop it and remove its script
   zkvm.vfio_ccw.qemu_guest:
@@ -174,18 +213,24 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
+    Hypervisor,
     Shutdown,
     choose_accel,
     converge_guest,
+    hypervisor,
     parse_guest,
 )
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import outdated_options
 
 DEVICE_SPEC = {
     "uuid": {"type": "str", "required": True},
     "devno": {"type": "str", "required": True},
+    "boot": {"type": "bool", "default": False},
     "bootindex": {"type": "int"},
+    "loadparm": {"type": "str"},
+    "force_orb_pfch": {"type": "bool"},
 }
 
 
@@ -195,6 +240,8 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "started", "stopped", "absent"], "default": "started"},
             "devices": {"type": "list", "elements": "dict", "default": [], "options": DEVICE_SPEC},
+            "qemu_version": {"type": "str"},
+            "machine": {"type": "str", "default": "s390-ccw-virtio"},
             "memory": {"type": "int", "default": 1024},
             "cpus": {"type": "int", "default": 1},
             "accel": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
@@ -209,11 +256,16 @@ def main() -> None:
 
     def work(host: Host) -> dict[str, Any]:
         accel, warnings = choose_accel(host, params["accel"])
-        guest = parse_guest(params, accel)
+        runs = params["state"] in ("present", "started")
+        version = params["qemu_version"] or ""
+        there = hypervisor(host, params["binary"], version) if runs or version else Hypervisor()
+        guest = parse_guest(params, accel, there)
         shutdown = Shutdown(params["shutdown"], params["timeout"])
         result = converge_guest(host, guest, params["state"], shutdown, module.check_mode)
         if any(action["step"] == "start" for action in result["actions"]):
             result["warnings_"] += warnings
+        if runs:
+            result["warnings_"] += outdated_options(guest)
         return result
 
     run(module, work)

@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read out of a QEMU command line what decides where a guest's channel devices are. Pure functions.
+
+Sources: QEMU's util/keyval.c (commas), hw/s390x/s390-virtio-ccw.c (the default network card), system/vl.c (the order
+in which devices come into being: network cards, -device, then drives).
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, Sequence
+
+from ._busid import BadName, GuestDevno
+from ._ccwlayout import CcwConfig, CcwDevice
+from ._qemu_versions import MACHINE, NotPossible, QemuVersion
+
+_NETWORK = ("-net", "-nic", "-netdev")
+_HIDDEN = (
+    "sclpconsole", "sclplmconsole", "virtconsole", "virtserialport", "scsi-hd", "scsi-cd", "scsi-disk", "scsi-generic",
+    "scsi-block", "diag288", "vmcoreinfo", "vfio-ap", "vfio-pci", "zpci", "virtual-css-bridge",
+)  # fmt: skip
+"""Models that are no channel devices."""
+
+
+def properties(text: str, implied: str) -> dict[str, str]:
+    """``driver,key=value``: a doubled comma is one in a value; ``implied`` is the key of a first part without one."""
+    found: dict[str, str] = {}
+    for position, part in enumerate(text.replace(",,", "\0").split(",")):
+        key, equals, value = part.replace("\0", ",").partition("=")
+        if equals:
+            found[key] = value
+        elif position == 0:
+            found[implied] = key
+        elif key:
+            found[key] = "on"
+    return found
+
+
+def options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(option, its argument or "") of a command line, the program's name left out."""
+    words = list(argv[1:])
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-"):
+            continue
+        word = word[1:] if word.startswith("--") else word
+        yield word, words.pop(0) if words and not words[0].startswith("-") else ""
+
+
+def config_of(argv: Sequence[str], qemu: QemuVersion) -> CcwConfig:
+    """Machine and channel devices, in the order in which QEMU makes them. Raises NotPossible."""
+    machine, squash = MACHINE, False
+    cards, devices, drives = 0, [], 0
+    given = list(options(argv))
+    for option, text in given:
+        if option in ("-M", "-machine"):
+            found = properties(text, "type")
+            machine = found.get("type", machine)
+            squash = found.get("s390-squash-mcss", "on" if squash else "off") in ("on", "yes", "true", "y")
+        elif option == "-device":
+            devices += _device(text)
+        elif option == "-nic":
+            cards += text.split(",")[0] != "none"
+        elif option == "-drive":
+            drives += properties(text, "file").get("if", "virtio") == "virtio"
+    names = [option for option, _text in given]
+    if "-nodefaults" not in names and not any(name in names for name in _NETWORK):
+        cards += 1
+    made = [CcwDevice("virtio-net-ccw")] * cards + devices + [CcwDevice("virtio-blk-ccw")] * drives
+    return CcwConfig(qemu, tuple(made), squash, machine)
+
+
+def _device(text: str) -> list[CcwDevice]:
+    if text.startswith("{"):
+        raise NotPossible(f"-device {text}: devices in JSON are not read; write driver,key=value")
+    found = properties(text, "driver")
+    driver = found.get("driver", "")
+    if not driver or driver.startswith(_HIDDEN):
+        return []
+    return [CcwDevice(driver, parse_devno(driver, found["devno"]) if "devno" in found else None)]
+
+
+def parse_devno(driver: str, text: str) -> GuestDevno:
+    """Raises NotPossible."""
+    try:
+        return GuestDevno.parse(text)
+    except BadName as exc:
+        raise NotPossible(f"{driver}: devno {exc}") from exc

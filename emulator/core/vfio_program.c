@@ -146,6 +146,17 @@ static int follow(struct vfio_program *program, unsigned index, bool format0, co
 	return 0;
 }
 
+/*
+ * The driver makes lists of IDAWs for whatever data a CCW designates. It does not know of modified IDAWs, and leaves
+ * their flag on: with both, the CCW is invalid to the channel.
+ */
+static void translate_midaws(struct vfio_chain *chain)
+{
+	for (unsigned i = 0; i < chain->count; i++)
+		if (!is_tic(chain->ccws[i]) && chain->ccws[i][1] & CCW_MIDA)
+			chain->ccws[i][1] |= CCW_IDA;
+}
+
 int vfio_program_copy(struct vfio_program *program, const struct channel_orb *orb, const struct storage *storage,
 		      const struct vfio_kernel *kernel)
 {
@@ -161,6 +172,8 @@ int vfio_program_copy(struct vfio_program *program, const struct channel_orb *or
 	for (unsigned i = 0; !error && i < program->count; i++)
 		for (unsigned j = 0; !error && j < program->chains[i].count; j++)
 			error = check_ccw(program, program->chains[i].ccws[j], orb, storage, kernel);
+	for (unsigned i = 0; !error && i < program->count; i++)
+		translate_midaws(&program->chains[i]);
 	return error;
 }
 

@@ -15,9 +15,20 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from core_rig import CC, IDA, NO_FLAGS, PROGRAM, SKIP, SLI, STORAGE_SIZE, SUSPEND, C, Rig, locate
+from core_rig import CC, IDA, MIDA, NO_FLAGS, PROGRAM, SKIP, SLI, STORAGE_SIZE, SUSPEND, C, Rig, locate
 
-from ccwemu.channel import OrbFlag, VfioCcw, VfioCommand, VfioIrq, VfioRegion, build_ccw, build_orb, track_address
+from ccwemu.channel import (
+    MidawFlag,
+    OrbFlag,
+    VfioCcw,
+    VfioCommand,
+    VfioIrq,
+    VfioRegion,
+    build_ccw,
+    build_midaw,
+    build_orb,
+    track_address,
+)
 
 NOWHERE = STORAGE_SIZE + 0x1000
 TIC = 0x08
@@ -173,6 +184,15 @@ def test_idaws(rig: Rig, orb: OrbFlag, old: str, new: str) -> None:
         assert guest.run(C(0xE4, 0, IDA, count=12, at=0x8000), orb=orb) == expected
         guest.vfio.close()
     assert rig.stored(0x20000, 3).hex() == "ff3990"
+
+
+def test_modified_idaws_are_not_translated(guest: Guest) -> None:
+    """The driver makes IDAWs for all data (ccwchain_fetch_ccw) and leaves the other flag on: both are invalid."""
+    guest.rig.memory[0x8000:0x8010] = build_midaw(0x20000, 12, MidawFlag.LAST)
+    program = C(0xE4, 0, MIDA, count=12, at=0x8000)
+    assert guest.run(program, orb=OrbFlag.MODIFIED_IDAWS) == "ok"
+    assert guest.scsw() == "00804017 00001008 0020000c"
+    assert guest.run(C(0xE4, 0, MIDA, count=12, at=NOWHERE), orb=OrbFlag.MODIFIED_IDAWS) == "EINVAL"
 
 
 def test_idaw_not_mapped(guest: Guest) -> None:

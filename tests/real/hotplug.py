@@ -128,9 +128,10 @@ def lost_and_found(guest: Guest, plugs: Plugs, written: str, say: Progress) -> N
     said = guest.do("forget; dd if=/dev/$(block 0.0.1232) bs=4k count=1 of=/dev/null 2>&1 || true")
     expect("a read with failfast ends with an I/O error", IO_ERROR in " ".join(said), True)
     guest.do("echo 0 >$ccw/0.0.1232/failfast; forget")
-    guest.do("rm -f /read; (dd if=/dev/$(block 0.0.1232) bs=4k count=1 of=/dev/null 2>/said; echo >/read) &")
+    guest.do("rm -f /read; (dd if=/dev/$(block 0.0.1232) bs=4k count=1 of=/got 2>/dev/null; echo >/read) &")
     guest.do("blocked dd; echo 0 >$ccw/0.0.1232/online; until [ -e /read ]; do usleep 100000; done")
-    expect("a read that waited when the disk was set offline", guest.do("cat /said")[0], "0+0 records in")
+    # An I/O error, or the end of a disk that has no blocks any more: what is first in the kernel.
+    expect("bytes of the read that waited when the disk was set offline", guest.do("wc -c </got"), ["0"])
     guest.do("vanishes 0.0.1232")
     say("guest: a read with failfast is an I/O error, and setting the disk offline ends one that waits")
 

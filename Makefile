@@ -16,7 +16,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export ANSIBLE_HOME := $(CURDIR)/build/ansible
 export PYTHONDONTWRITEBYTECODE := 1
 
-EMULATOR_SOURCES := $(shell find emulator -type f \( -name '*.[ch]' -o -name '*.py' -o -name '*.yml' -o -name 'meson.build' -o -name 'pyproject.toml' \) -not -path 'emulator/tests/*')
+EMULATOR_SOURCES := $(shell find emulator -type f \( -name '*.[ch]' -o -name '*.py' -o -name '*.yml' -o -name 'meson.build' -o -name 'pyproject.toml' -o -path '*/guestimage/guest/*' \) -not -path 'emulator/tests/*')
 PY_SOURCES := plugins emulator/src emulator/tests tests extensions docs
 
 .PHONY: help

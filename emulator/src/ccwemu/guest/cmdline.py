@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The command line of qemu-system-s390x, as far as a start script of a guest uses it.
 
-Source: QEMU 7.2, qemu-options.hx and softmmu/vl.c; messages compared with the real program.
+Source: QEMU 7.2, qemu-options.hx and softmmu/vl.c; messages compared with the real program. What other releases do
+otherwise: :mod:`ccwemu.guest.release`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,12 @@ import os
 import re
 from dataclasses import dataclass, field
 
-from ccwemu.guest.qemuopts import Options, QemuError, memory_size, parse, words
+from ccwemu.guest.qemuopts import PROGRAM, Options, QemuError, boolean, memory_size, parse, words
+from ccwemu.guest.release import SQUASH, Release
 
-VERSION = "7.2.22"
-VERSION_TEXT = (
-    f"QEMU emulator version {VERSION} (ccwemu quick guest)\n"
-    "Copyright (c) 2003-2022 Fabrice Bellard and the QEMU Project developers\n"
-)
 MAX_CPUS = 248
-MACHINE = re.compile(r"s390-ccw-virtio(-\d+\.\d+)?")
+DEPRECATED = f"The machine property '{SQUASH}' is deprecated (obsoleted by lifting the cssid restrictions)."
+MACHINE = re.compile(r"s390-ccw-virtio(?:-(\d+)\.(\d+))?")
 MACHINE_PROPERTIES = words(
     "type accel aes-key-wrap append boot confidential-guest-support dea-key-wrap dt-compatible dtb dump-guest-core "
     "dumpdtb firmware graphics initrd kernel loadparm mem-merge memory memory-backend memory-encryption phandle-start "
@@ -43,7 +41,6 @@ WITH_ARGUMENT = words(
 )
 
 UNSUPPORTED = {
-    "-incoming": "migration into a quick guest",
     "-loadvm": "a snapshot of a quick guest",
     "-readconfig": "reading a configuration file",
     "-runas": "changing the user",
@@ -86,10 +83,18 @@ class CommandLine:
     information: str | None = None
     """To print instead of starting (-version, -help)."""
     warnings: list[str] = field(default_factory=list)
+    release: Release = field(default_factory=Release)
+    incoming: str = ""
+    """Where a saved guest comes from."""
+
+    @property
+    def squash(self) -> bool:
+        """Passed-through devices are moved into the channel subsystem that the guest sees."""
+        return SQUASH in self.machine and boolean(SQUASH, self.machine[SQUASH])
 
 
 HELP = (
-    f"{VERSION_TEXT}usage: qemu-system-s390x [options] [disk_image]\n\n"
+    "usage: qemu-system-s390x [options] [disk_image]\n\n"
     "A quick guest takes the options of a vfio-ccw start script: -M, -name, -m, -smp, -cpu, -accel, -nographic,\n"
     "-display, -serial, -monitor, -qmp, -chardev, -mon, -daemonize, -pidfile, -drive, -blockdev, -netdev, -nic,\n"
     "-object, -uuid, -S, -device virtio-*-ccw[,devno=CC.S.DDDD...] and\n"
@@ -97,9 +102,9 @@ HELP = (
 )
 
 
-def parse_argv(argv: list[str]) -> CommandLine:
+def parse_argv(argv: list[str], release: Release | None = None) -> CommandLine:
     """Parse what follows the program's name. Raises QemuError for what QEMU finds at this stage."""
-    line = CommandLine()
+    line = CommandLine(release=release or Release())
     words = iter(argv)
     for word in words:
         if not word.startswith("-") or word == "-":
@@ -124,9 +129,9 @@ def parse_argv(argv: list[str]) -> CommandLine:
 
 def _switch(line: CommandLine, flag: str) -> None:
     if flag in ("-h", "-help", "--help"):
-        line.information = HELP
+        line.information = line.release.text + HELP
     elif flag == "-version":
-        line.information = VERSION_TEXT
+        line.information = line.release.text
     elif flag == "-daemonize":
         line.daemonize = True
     elif flag == "-nodefaults":
@@ -270,26 +275,27 @@ _SINGLE = {
     "-M": _machine, "-machine": _machine, "-name": _name, "-m": _memory, "-smp": _smp, "-accel": _accel, "-cpu": _cpu,
     "-uuid": _uuid, "-serial": _character_device, "-monitor": _character_device, "-qmp": _character_device,
     "-qmp-pretty": _character_device, "-net": _network, "-nic": _network, "-pidfile": _text, "-append": _text,
-    "-kernel": _text, "-initrd": _text,
+    "-kernel": _text, "-initrd": _text, "-incoming": _text,
 }  # fmt: skip
 
 
 def check_machine(line: CommandLine) -> None:
     """What QEMU finds when it makes the machine. Raises QemuError."""
     kind = line.machine.get("type", "s390-ccw-virtio")
-    if not MACHINE.fullmatch(kind):
+    match = MACHINE.fullmatch(kind)
+    if match is None or (match[1] and not line.release.knows_machine((int(match[1]), int(match[2])))):
         raise QemuError("unsupported machine type", hint="Use -machine help to list supported machines")
+    name = kind if match[1] else line.release.machine
     for key in line.machine:
-        if key not in MACHINE_PROPERTIES:
-            name = kind if kind != "s390-ccw-virtio" else "s390-ccw-virtio-7.2"
+        if key not in MACHINE_PROPERTIES and not (key == SQUASH and line.release.squashes):
             raise QemuError(f"Property '{name}-machine.{key}' not found")
+    if line.squash and not line.release.restricts_css:
+        line.warnings.append(f"{PROGRAM}: warning: {DEPRECATED}\n")
     for accelerator in filter(None, line.machine.get("accel", "").split(":")):
         if accelerator not in ACCELERATORS:
             raise QemuError(f"invalid accelerator {accelerator}")
     if line.cpus > MAX_CPUS:
-        raise QemuError(
-            f"Invalid SMP CPUs {line.cpus}. The max CPUs supported by machine 's390-ccw-virtio-7.2' is {MAX_CPUS}"
-        )
+        raise QemuError(f"Invalid SMP CPUs {line.cpus}. The max CPUs supported by machine '{name}' is {MAX_CPUS}")
     if line.daemonize and line.stdio:
         serial = "could not connect serial device to character backend 'stdio'"
         cannot = "cannot use stdio with -daemonize"

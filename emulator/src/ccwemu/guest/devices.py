@@ -8,10 +8,13 @@ the real program.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 from ccwemu.guest.cmdline import CommandLine
 from ccwemu.guest.qemuopts import Options, QemuError, boolean, integer, words
+from ccwemu.guest.release import Release
 
 DEFAULT_CSSID = 0xFE
 """The channel subsystem that a guest without MCSS-E sees as its css 0."""
@@ -68,7 +71,9 @@ def _virtio(kind: str, backend: str, integers: str = "", booleans: str = "", tex
 
 _BLOCK = "logical_block_size physical_block_size min_io_size opt_io_size discard_granularity num-queues queue-size"
 MODELS: dict[str, Model] = {
-    "vfio-ccw": Model(None, "", frozenset(["force-orb-pfch"]), frozenset(["bootindex"]), frozenset(["sysfsdev"])),
+    "vfio-ccw": Model(
+        None, "", frozenset(["force-orb-pfch"]), frozenset(["bootindex"]), frozenset(["sysfsdev", "loadparm"])
+    ),
     "virtio-blk-ccw": _virtio(
         "blk", "virtio-blk-device", f"bootindex cyls heads secs {_BLOCK}",
         "scsi write-cache config-wce discard write-zeroes share-rw request-merging",
@@ -118,22 +123,28 @@ class GuestDevice:
     def passed_through(self) -> bool:
         return self.model.kind is None
 
-    def take(self, taken: set[CcwId]) -> CcwId:
+    def take(self, taken: set[CcwId], line: CommandLine) -> CcwId:
         """Its device number, checked or chosen (css_create_sch). Raises QemuError."""
+        restricted, squash = line.release.restricts_css, line.squash
         if self.devno is None:
-            self.devno = _first_free(taken)
-        elif self.devno in taken:
+            outside = restricted and self.passed_through and not squash
+            self.devno = _first_free(taken, range(DEFAULT_CSSID) if outside else (DEFAULT_CSSID,))
+        elif restricted and self.passed_through == self.devno.visible:
+            kind = "non-virtual" if self.passed_through else "virtual"
+            raise QemuError(f"cssid {self.devno.cssid:x} not valid for {kind} devices", self.where)
+        if squash:
+            self.devno = replace(self.devno, cssid=DEFAULT_CSSID)
+        if self.devno in taken:
             raise QemuError(f"Device {self.devno} already exists", self.where)
         taken.add(self.devno)
         return self.devno
 
 
-def _first_free(taken: set[CcwId]) -> CcwId:
-    for ssid in range(MAX_SSID + 1):
-        for number in range(0x10000):
-            candidate = CcwId(DEFAULT_CSSID, ssid, number)
-            if candidate not in taken:
-                return candidate
+def _first_free(taken: set[CcwId], subsystems: Iterable[int]) -> CcwId:
+    for cssid, ssid, number in product(subsystems, range(MAX_SSID + 1), range(0x10000)):
+        candidate = CcwId(cssid, ssid, number)
+        if candidate not in taken:
+            return candidate
     raise QemuError("Virtual channel subsystem is full!")
 
 
@@ -157,7 +168,7 @@ _HELP = {
 }
 
 
-def help_text(driver: str) -> str:
+def help_text(driver: str, release: Release) -> str:
     """``-device DRIVER,help``: its properties, in QEMU's form. Raises QemuError."""
     model = MODELS.get(driver)
     if model is None:
@@ -165,7 +176,7 @@ def help_text(driver: str) -> str:
     types = dict.fromkeys(("devno", "dev_id", "subch_id", *model.texts), "<str>")
     types |= dict.fromkeys(model.booleans, "<bool>") | dict.fromkeys(model.integers, "<int32>")
     lines = [f"{driver} options:"]
-    for name, kind in sorted(types.items()):
+    for name, kind in sorted(item for item in types.items() if release.knows_property(driver, item[0])):
         property_ = f"  {name}={kind}"
         lines.append(f"{property_:<24} - {_HELP[name]}" if name in _HELP else property_)
     return "\n".join(lines) + "\n"
@@ -197,6 +208,8 @@ def make(options: Options, line: CommandLine) -> GuestDevice | None:
 
 def _set(device: GuestDevice, driver: str, key: str, text: str, line: CommandLine) -> None:
     model = device.model
+    if not line.release.knows_property(driver, key):
+        raise QemuError(f"Property '{driver}.{key}' not found")
     if key == "devno":
         device.devno = parse_devno(driver, text)
     elif key in COMMON:

@@ -19,6 +19,7 @@ from ccwemu.guest.devices import (
 )
 from ccwemu.guest.hostcheck import HostDevice
 from ccwemu.guest.qemuopts import QemuError
+from ccwemu.guest.release import of_host
 
 
 @dataclass
@@ -36,14 +37,14 @@ class Plan:
 
 def plan(argv: list[str], root: str = "") -> Plan:
     """Check a command line and what it names on the host under ``root``. Raises QemuError as QEMU gives up."""
-    line = cmdline.parse_argv(argv)
+    line = cmdline.parse_argv(argv, of_host(root))
     made = Plan(line)
     if line.information is not None:
         return made
     for options in line.devices:
         if options.get("help"):
             try:
-                line.information = help_text(options.get("driver"))
+                line.information = help_text(options.get("driver"), line.release)
             except QemuError as error:
                 raise error.at(options.where) from None
         elif options.get("driver") in ("help", "?"):
@@ -55,7 +56,7 @@ def plan(argv: list[str], root: str = "") -> Plan:
     cmdline.check_drives(line)
     taken: set[CcwId] = set()
     for device in machine_devices(line):
-        device.take(taken)
+        device.take(taken, line)
         made.devices.append(device)
     for options in [*line.devices, *drive_devices(line)]:
         made_device = make(options, line)
@@ -67,11 +68,11 @@ def plan(argv: list[str], root: str = "") -> Plan:
 
 def _realize(made: Plan, device: GuestDevice, taken: set[CcwId], root: str) -> None:
     if not device.passed_through:
-        device.take(taken)
+        device.take(taken, made.line)
         complete(device)
         return
     real, subchannel = hostcheck.find(device)
-    number = device.take(taken)
+    number = device.take(taken, made.line)
     host = hostcheck.describe(device, real, subchannel, root)
     if any(other.uuid == host.uuid for other in made.hosts.values()):
         raise QemuError(f"vfio: subchannel {subchannel} has already been attached", device.where)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A machine protocol monitor: enough of QMP to ask how the guest is and to end it (QEMU 7.2, docs/interop/qmp-spec)."""
+"""A machine protocol monitor: enough of QMP to ask how the guest is, to save and to end it (QEMU 7.2, qmp-spec)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,27 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ccwemu.guest.qemuopts import Options, QemuError
+from ccwemu.guest.release import Release
 
-_VERSION = {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": "ccwemu"}
-GREETING = {"QMP": {"version": _VERSION, "capabilities": []}}
 Command = Callable[[dict[str, Any]], Any]
+
+
+class CommandError(Exception):
+    """A command is refused; the text is what QEMU says."""
+
+
+def version(release: Release) -> dict[str, Any]:
+    """What query-version returns."""
+    major, minor = release.number
+    return {"qemu": {"major": major, "minor": minor, "micro": release.micro}, "package": "ccwemu"}
 
 
 class Monitor:
     """A listening unix socket. ``commands``: name → function of its arguments; the result is what it returns."""
 
-    def __init__(self, options: Options, commands: Mapping[str, Command]) -> None:
+    def __init__(self, options: Options, commands: Mapping[str, Command], release: Release | None = None) -> None:
         """Raises QemuError where the socket cannot be made."""
+        self._greeting = {"QMP": {"version": version(release or Release()), "capabilities": []}}
         self.path = options.get("path")
         self._commands = commands
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -56,7 +66,7 @@ class Monitor:
         ready = False
         try:
             with connection, connection.makefile("rwb") as stream:
-                _send(stream, GREETING)
+                _send(stream, self._greeting)
                 for line in stream:
                     if line.strip():
                         answer, ready = self._answer(line, ready)
@@ -84,7 +94,10 @@ class Monitor:
         command = self._commands.get(name)
         if command is None:
             return {**_error("CommandNotFound", f"The command {name} has not been found"), **identity}, True
-        return {"return": command(request.get("arguments", {})), **identity}, True
+        try:
+            return {"return": command(request.get("arguments", {})), **identity}, True
+        except CommandError as error:
+            return {**_error("GenericError", str(error)), **identity}, True
 
 
 def _error(kind: str, text: str) -> dict[str, Any]:

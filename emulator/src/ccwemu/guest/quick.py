@@ -221,6 +221,21 @@ class QuickGuest:
             self._machine.settle()
             self._io.devices.pop(busid, None)
         device.close()
+        if device in self._devices:
+            self._devices.remove(device)
+
+    def held(self) -> list[PassedThrough]:
+        """The passed-through devices that have not left it."""
+        return list(self._devices)
+
+    def unplug(self, device: PassedThrough) -> None:
+        """Take a device away from the running guest (device_del)."""
+        self._unplug(device, next((busid for busid, other in self._io.devices.items() if other is device), None))
+
+    def freeze(self) -> None:
+        """The guest runs no more, QEMU stays: it has been saved."""
+        with self._guard:
+            self._take_down()
 
     def statistics(self) -> dict[str, dict[str, int]]:
         """Device number in the guest → what went through its vfio-ccw regions."""

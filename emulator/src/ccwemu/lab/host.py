@@ -17,6 +17,7 @@ from ccwemu import disk
 from ccwemu.channel import ImageError
 from ccwemu.faces.serve import Faces
 from ccwemu.faults.board import Board
+from ccwemu.guest import release
 from ccwemu.hostio import HostIo
 from ccwemu.lab.faults import FaultDesk
 from ccwemu.lab.hostsock import Guests, host_operations, node_operations
@@ -146,6 +147,7 @@ class Host:
             machine.settle()
             _new_boot_id(machine)
             self._write_kernel_files(machine, directory)
+            self._name_qemu(directory)
             self._faces = Faces(machine, self.spec.name)
             self._server = self._listen(machine, self._faces, directory)
             node = NodeSpec(self.spec.name, directory, binds, mounts=self._mounts(machine))
@@ -179,6 +181,12 @@ class Host:
         boot = Boot(ipl, tuple(journal.lines), dataclasses.replace(self._userspace.tally))
         self._userspace.follow()
         return boot
+
+    def _name_qemu(self, directory: str) -> None:
+        """For its qemu-system-s390x: which release to be."""
+        path = Path(directory + release.FILE)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{self.spec.qemu or release.Release().name}\n", encoding="ascii")
 
     def stop(self) -> None:
         with self._guard:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
+from ccwemu.guest.release import KNOWN as QEMUS
 from ccwemu.guestimage.image import KERNELS
 from ccwemu.lab.fields import (
     Fields,
@@ -100,7 +101,7 @@ def _scalar(key: str, value: Value):  # type: ignore[no-untyped-def]
 
 # -- hosts ------------------------------------------------------------------------------------------------------------
 
-_HOST_KEYS = ("kernel", "config", "modules", "cmdline", "cio_ignore", "chpids", "devices")
+_HOST_KEYS = ("kernel", "qemu", "config", "modules", "cmdline", "cio_ignore", "chpids", "devices")
 
 
 def _host(key: str, value: Value) -> HostSpec:
@@ -109,6 +110,7 @@ def _host(key: str, value: Value) -> HostSpec:
     defaults = MachineSpec(key)
     numbers = _Numbers(fields)
     devices = [_device(entry, key, numbers) for entry in fields.take("devices", Value.items, [])]
+    qemu = fields.take("qemu", choice(*QEMUS), "")
     mounts = [mount for _, _, mount in devices if mount is not None]
     spec = MachineSpec(
         name=key,
@@ -124,7 +126,7 @@ def _host(key: str, value: Value) -> HostSpec:
         machine.check(spec)
     except machine.SpecError as error:
         raise value.error(str(error), "a machine that can be") from None
-    return HostSpec(key, spec, tuple(disk for _, disk, _ in devices if disk is not None), tuple(mounts))
+    return HostSpec(key, spec, tuple(disk for _, disk, _ in devices if disk is not None), tuple(mounts), qemu)
 
 
 def _kernel(value: Value) -> str:

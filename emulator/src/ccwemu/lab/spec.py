@@ -39,6 +39,8 @@ class HostSpec:
     machine: MachineSpec
     disks: tuple[DiskSpec, ...] = ()
     mounts: tuple[MountedSpec, ...] = ()
+    qemu: str = ""
+    """The release that its qemu-system-s390x is for quick guests, "" for the one that is compared with the real one."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""qemu-system-s390x: checks its command line as QEMU 7.2 does, then runs a quick guest in this process.
+"""qemu-system-s390x: checks its command line, then runs a quick guest in this process.
+
+It is the QEMU that the lab names for the host, 7.2 by default.
 
 For a guest that the lab has as one of kind real it starts the machine's own qemu-system-s390x and stays beside it.
 With CCWEMU_QEMU=real in the environment that program takes its place, with nothing but the library added that gives
@@ -15,14 +17,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NoReturn
 
 from ccwemu.guest.plan import Plan, plan
 from ccwemu.guest.qemuopts import PROGRAM, QemuError
 
 if TYPE_CHECKING:
-    from ccwemu.guest.qmp import Monitor
+    from ccwemu.guest.qmp import Command, Monitor
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -55,7 +57,7 @@ class Background:
         self._ready = tell
 
     def ready(self) -> None:
-        """Let the parent go, and the error stream with it."""
+        """Let the parent go, and the error stream with it; once."""
         if self._ready is None:
             return
         os.chdir("/")
@@ -63,6 +65,7 @@ class Background:
         sys.stderr = sys.__stderr__
         os.write(self._ready, b"+")
         os.close(self._ready)
+        self._ready = None
 
 
 @contextlib.contextmanager
@@ -127,27 +130,15 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _monitors(made: Plan, running: Running) -> list[Monitor]:
+def _monitors(made: Plan, commands: Mapping[str, Command]) -> list[Monitor]:
     """The -qmp sockets. Raises QemuError."""
     if not made.line.qmp:
         return []
     from ccwemu.guest.qmp import Monitor
 
-    def end(_: dict[str, Any]) -> dict[str, Any]:
-        running.end("quit")
-        return {}
-
-    commands = {
-        "query-status": lambda _: {"status": "running", "singlestep": False, "running": True},
-        "query-name": lambda _: {"name": made.line.name} if made.line.name else {},
-        "query-version": lambda _: {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": "ccwemu"},
-        "query-kvm": lambda _: {"enabled": False, "present": False},
-        "quit": end,
-        "system_powerdown": end,
-    }
     chardevs = {chardev.id: chardev for chardev in made.line.chardevs}
     options = [chardevs.get(option.get("chardev"), option) for option in made.line.qmp]
-    return [Monitor(option, commands) for option in options if option.get("path")]
+    return [Monitor(option, commands, made.line.release) for option in options if option.get("path")]
 
 
 def _log_to(directory: str) -> None:
@@ -165,17 +156,23 @@ def _execute(made: Plan, background: Background) -> None:
     """Start the guest and stay until it is to end. Raises QemuError."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     running = Running()
-    monitors = _monitors(made, running)
+    from ccwemu.guest.commands import Commands
+
+    commands = Commands(made, lambda: running.end("quit"))
+    monitors = _monitors(made, commands.table())
     try:
         from ccwemu.guest.claim import GUESTS
         from ccwemu.guest.quick import QuickGuest
 
         _log_to(os.path.join(GUESTS, made.line.name or "guest"))
+        for monitor in monitors:
+            monitor.start()
+        if made.line.incoming and not _take_over(made, background):
+            return
         guest = QuickGuest(made, running.end)
         guest.start()
         try:
-            for monitor in monitors:
-                monitor.start()
+            commands.runs(guest)
             background.ready()
             running.wait()
         finally:
@@ -183,6 +180,33 @@ def _execute(made: Plan, background: Background) -> None:
     finally:
         for monitor in monitors:
             monitor.close()
+
+
+class _Ended(Exception):
+    """A signal came while a saved guest was waited for."""
+
+
+def _take_over(made: Plan, background: Background) -> bool:
+    """Wait for the saved guest of -incoming and check it; False when told to end before. Raises QemuError."""
+    from ccwemu.guest import migration
+
+    def end(number: int, frame: object) -> NoReturn:
+        raise _Ended
+
+    migration.check_uri(made.line.incoming, f"-incoming {made.line.incoming}")
+    background.ready()  # as QEMU: it is up, and waits
+    before = {number: signal.signal(number, end) for number in ENDING}
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        data = migration.receive(made.line.incoming)
+    except _Ended:
+        return False
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    migration.check(migration.Saved.parse(data), made)
+    return True
 
 
 def _become_real(argv: list[str]) -> NoReturn:

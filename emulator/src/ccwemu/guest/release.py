@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The QEMU that a host has: what differs by release in what a quick guest shows of it.
+
+Sources: hw/s390x/css.c (css_create_sch), s390-virtio-ccw.c and migration/savevm.c of 2.10, 2.12, 4.2, 7.2 and 10.2;
+QEMU's wiki page "Features/Channel I/O Passthrough". 7.2 is compared with the real program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KNOWN = [
+    "2.10",
+    "2.11",
+    "2.12",
+    "3.0",
+    "3.1",
+    "4.0",
+    "4.1",
+    "4.2",
+    "5.0",
+    "5.1",
+    "5.2",
+    "6.0",
+    "6.1",
+    "6.2",
+    "7.0",
+    "7.1",
+    "7.2",
+    "8.0",
+    "8.1",
+    "8.2",
+    "9.0",
+    "9.1",
+    "9.2",
+    "10.0",
+    "10.1",
+    "10.2",
+]
+"""The releases since vfio-ccw came."""
+
+FILE = "/run/ccwemu/qemu"
+"""On a host whose lab names a release: which."""
+
+OLDEST_MACHINE = (2, 4)
+SQUASH = "s390-squash-mcss"
+
+
+@dataclass(frozen=True)
+class Release:
+    """``number``: major and minor."""
+
+    number: tuple[int, int] = (7, 2)
+    micro: int = 22
+
+    @classmethod
+    def parse(cls, text: str) -> Release:
+        """One of KNOWN. Raises ValueError."""
+        if text not in KNOWN:
+            raise ValueError(f"found QEMU {text!r}")
+        major, minor = (int(part) for part in text.split("."))
+        return cls() if (major, minor) == cls.number else cls((major, minor), 0)
+
+    @property
+    def name(self) -> str:
+        return "{}.{}".format(*self.number)
+
+    @property
+    def text(self) -> str:
+        """What -version prints."""
+        return (
+            f"QEMU emulator version {self.name}.{self.micro} (ccwemu quick guest)\n"
+            "Copyright (c) 2003-2022 Fabrice Bellard and the QEMU Project developers\n"
+        )
+
+    @property
+    def machine(self) -> str:
+        """What the plain machine type stands for."""
+        return f"s390-ccw-virtio-{self.name}"
+
+    def knows_machine(self, version: tuple[int, int]) -> bool:
+        return OLDEST_MACHINE <= version <= self.number
+
+    @property
+    def restricts_css(self) -> bool:
+        """Virtual devices must be in channel subsystem fe, others must not."""
+        return self.number < (2, 12)
+
+    @property
+    def squashes(self) -> bool:
+        """The machine property s390-squash-mcss exists. 4.2's source has none any more."""
+        return self.number < (4, 2)
+
+    def knows_property(self, driver: str, key: str) -> bool:
+        """Whether a device's property, one that came later than the device, is there."""
+        since = {"force-orb-pfch": (3, 0), "bootindex": (4, 1), "loadparm": (9, 2)}
+        return driver != "vfio-ccw" or self.number >= since.get(key, (0, 0))
+
+    def unknown_section(self, section: str) -> str:
+        """What is said of a saved device that the new guest has not."""
+        if self.number < (4, 0):
+            return f"Unknown savevm section or instance '{section}' 0"
+        word = "savevm section" if self.number < (10, 2) else "section"
+        return (
+            f"Unknown {word} or instance '{section}' 0. Make sure that your current VM setup matches your saved VM "
+            "setup, including any hotplugged devices"
+        )
+
+
+def of_host(root: str = "") -> Release:
+    """The one that the lab names for the host under ``root``."""
+    try:
+        with open(root + FILE, encoding="ascii") as file:
+            return Release.parse(file.read().strip())
+    except FileNotFoundError:
+        return Release()

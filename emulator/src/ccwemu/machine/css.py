@@ -152,6 +152,10 @@ class ChannelSubsystem:
         """The registered ones by bus id."""
         return {name: device for name, device in self.bus.devices.items() if isinstance(device, Subchannel)}
 
+    def _registered(self, busid: str) -> Subchannel | None:
+        device = self.bus.devices.get(busid)
+        return device if isinstance(device, Subchannel) else None
+
     def boot(self) -> None:
         """Make css0, its channel paths and its subchannels; drivers that are built in take theirs."""
         self.root.register()
@@ -203,14 +207,14 @@ class ChannelSubsystem:
     def unplug(self, busid: str) -> None:
         """The subchannel is gone (a channel report says so)."""
         self._unplugged.add(busid)
-        subchannel = self.subchannels.get(busid)
+        subchannel = self._registered(busid)
         if subchannel is not None:
             subchannel.unregister()
 
     def device_gone(self, busid: str) -> None:
         """A channel report: no device is behind the subchannel any more (css_evaluate_known_subchannel)."""
         self._unplugged.add(busid)
-        subchannel = self.subchannels.get(busid)
+        subchannel = self._registered(busid)
         if subchannel is not None:
             self.evaluate(subchannel)
 
@@ -224,7 +228,7 @@ class ChannelSubsystem:
     def device_back(self, busid: str) -> None:
         """A channel report: a device is there again."""
         self._unplugged.discard(busid)
-        subchannel = self.subchannels.get(busid)
+        subchannel = self._registered(busid)
         if subchannel is None:
             spec = self.described[busid]
             self.kernel.work.schedule(lambda: self._register(spec), self.spec.recognition_delay)
@@ -235,7 +239,7 @@ class ChannelSubsystem:
 
     def set_paths(self, busid: str, pam: int) -> None:
         """The path-available mask is another now."""
-        subchannel = self.subchannels.get(busid)
+        subchannel = self._registered(busid)
         if subchannel is not None and subchannel.working_paths != pam:
             subchannel.working_paths = pam
             if isinstance(subchannel.driver, CssDriver):

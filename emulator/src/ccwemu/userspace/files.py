@@ -8,8 +8,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-_SHARED = ("/usr", "/lib")
+_SHARED = ("/usr/", "/lib/")
 """Bound into every node from the machine."""
+
+
+def _is_shared(path: str) -> bool:
+    return path.startswith(_SHARED)
 
 
 class NodeFiles:
@@ -19,7 +23,7 @@ class NodeFiles:
         self._root = Path(os.path.realpath(root))
 
     def _place(self, path: str) -> Path | None:
-        if path.startswith(tuple(f"{shared}/" for shared in _SHARED)):
+        if _is_shared(path):
             return Path(path)
         try:
             place = Path(os.path.realpath(f"{self._root}/{path}"))
@@ -28,6 +32,8 @@ class NodeFiles:
         return place if place.is_relative_to(self._root) else None
 
     def exists(self, path: str) -> bool:
+        if not os.path.lexists(path if _is_shared(path) else f"{self._root}/{path}"):
+            return False  # which is so for most that rules ask for, and told without following links
         place = self._place(path)
         return place is not None and place.exists()
 

@@ -50,6 +50,7 @@ struct eckd_chain {
 	uint8_t operation;          /* of the Locate Record */
 	uint8_t extended_operation;
 	uint8_t operations_left;    /* tracks, if the operation is about tracks */
+	bool count_suffix;          /* the last command of the domain is a Read Count */
 	bool single;                /* one record, whose count field is oriented to */
 	uint8_t update;             /* the update command that this domain is of; 0: none yet */
 	bool track_passed;          /* an operation about tracks: the first track has been dealt with */
@@ -242,7 +243,8 @@ uint8_t eckd_write_track_data(struct device *device, struct channel *channel);
 
 /* Kinds of access that a Locate Record may announce. */
 enum eckd_access {
-	ACCESS_READ, ACCESS_UPDATE, ACCESS_FORMAT, ACCESS_FORMAT_R0, ACCESS_ERASE, ACCESS_READ_TRACK, ACCESS_WRITE_TRACK, ACCESS_WRITE_TRACK_DATA
+	ACCESS_READ, ACCESS_READ_COUNT, ACCESS_UPDATE, ACCESS_FORMAT, ACCESS_FORMAT_R0, ACCESS_ERASE,
+	ACCESS_READ_TRACK, ACCESS_WRITE_TRACK, ACCESS_WRITE_TRACK_DATA
 };
 
 /* Operations of a Locate Record (IBM 3990 Storage Control Reference; Linux drivers/s390/block/dasd_eckd.c). */
@@ -308,8 +310,11 @@ static inline uint8_t eckd_enter_domain(struct eckd *eckd, enum eckd_access acce
 
 	if (!chain->in_domain) /* whole tracks are dealt with in a domain only */
 		return access >= ACCESS_READ_TRACK ? eckd_reject(eckd, MESSAGE_SEQUENCE) : 0;
+	if (chain->count_suffix && chain->operations_left == 1)
+		return access == ACCESS_READ_COUNT ? 0 : eckd_reject(eckd, MESSAGE_SEQUENCE);
 	switch (access) {
 	case ACCESS_READ:
+	case ACCESS_READ_COUNT:
 		fits = chain->operation == LOCATE_READ_DATA || chain->operation == LOCATE_READ;
 		break;
 	case ACCESS_UPDATE:

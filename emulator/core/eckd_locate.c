@@ -124,13 +124,23 @@ static bool writes(uint8_t operation)
 	       operation == LOCATE_EXTENDED;
 }
 
-enum { AUXILIARY = 1, RESERVED = 2, COUNT = 3, SECTOR = 13, LENGTH = 14, LENGTH_VALID = 0x80 };
+enum { AUXILIARY = 1, RESERVED = 2, COUNT = 3, SECTOR = 13, LENGTH = 14, LENGTH_VALID = 0x80,
+       COUNT_SUFFIX = 0x01 };
+
+/* Only a transfer-length factor can be there, and, behind other commands, a Read Count. */
+static bool valid_auxiliary(uint8_t auxiliary, uint8_t operation, uint8_t count)
+{
+	if (auxiliary & COUNT_SUFFIX && (count < 2 || (operation != LOCATE_WRITE_DATA && operation != LOCATE_READ)))
+		return false;
+	return !(auxiliary & ~(LENGTH_VALID | COUNT_SUFFIX));
+}
 
 static bool valid_location(const uint8_t data[ECKD_LOCATE_SIZE])
 {
 	uint8_t operation = data[0] & 0x3f;
 
 	return possible_orientation(data[0] & 0xc0, operation) && !data[RESERVED] &&
+	       valid_auxiliary(data[AUXILIARY], operation, data[COUNT]) &&
 	       (operation == LOCATE_ORIENT) == !data[COUNT] && valid_sector(data[SECTOR]) &&
 	       (data[AUXILIARY] & LENGTH_VALID || !get_be16(data + LENGTH));
 }
@@ -156,7 +166,8 @@ uint8_t eckd_set_location(struct eckd *eckd, const uint8_t data[ECKD_LOCATE_SIZE
 	chain->operation = operation;
 	chain->operations_left = data[COUNT];
 	chain->length = get_be16(data + LENGTH);
-	chain->single = data[COUNT] == 1 && (data[0] & 0xc0) == ORIENT_COUNT;
+	chain->count_suffix = data[AUXILIARY] & COUNT_SUFFIX;
+	chain->single = data[COUNT] == 1 + chain->count_suffix && (data[0] & 0xc0) == ORIENT_COUNT;
 	chain->update = 0;
 	chain->track_passed = false;
 	return 0;

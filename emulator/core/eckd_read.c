@@ -50,10 +50,11 @@ uint8_t eckd_read_record(struct device *device, struct channel *channel)
 uint8_t eckd_read_count(struct device *device, struct channel *channel)
 {
 	struct eckd *eckd = eckd_of(device);
-	uint8_t status = eckd_enter_domain(eckd, ACCESS_READ);
+	bool multitrack = channel->command & MULTITRACK;
+	uint8_t status = eckd_enter_domain(eckd, multitrack ? ACCESS_READ_COUNT : ACCESS_READ);
 
 	if (!status)
-		status = eckd_next_user_record(eckd, channel->command & MULTITRACK);
+		status = eckd_next_user_record(eckd, multitrack);
 	if (status)
 		return status;
 	channel_store(channel, eckd_count_field(eckd), CKD_COUNT_SIZE);

@@ -112,6 +112,11 @@ class Disk:
         sense, self.sense[self.host] = self.sense[self.host], bytes(32)
         return sense
 
+    @property
+    def only_a_count_is_left(self) -> bool:
+        """Of the domain, the Read Count that its auxiliary byte announced."""
+        return self.chain.operations == 1 and bool(self.chain.announced[1] & 0x01)
+
     # --- checks
 
     def unit_check(self, byte0: int, byte1: int, message: int = 0) -> UnitStatus:

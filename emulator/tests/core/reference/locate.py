@@ -8,6 +8,8 @@ from .eckd import FILE_PROTECTED, INVALID_PARAMETER, INVALID_SEQUENCE, TOO_SHORT
 
 ORIENT, WRITE_DATA, FORMAT_WRITE, READ_DATA, WRITE_TRACK, READ = 0x00, 0x01, 0x03, 0x06, 0x0B, 0x16
 READ_TRACKS, EXTENDED = 0x0C, 0x3F
+READ_COUNT_SUFFIX = 0x01
+"""In the auxiliary byte: the last command of the domain is a multitrack Read Count."""
 WRITES = (WRITE_DATA, FORMAT_WRITE, WRITE_TRACK, EXTENDED)
 ORIENTATIONS = {
     ORIENT: (0x00, 0x40, 0x80),
@@ -60,6 +62,9 @@ def set_location(disk: Disk, data: bytes) -> None:
     orientation, operation, count = data[0] & 0xC0, data[0] & 0x3F, data[3]
     length = int.from_bytes(data[14:16], "big")
     if (operation == ORIENT) != (count == 0) or orientation not in ORIENTATIONS.get(operation, (0x00,)):
+        raise disk.reject(INVALID_PARAMETER)
+    suffix = data[1] & READ_COUNT_SUFFIX
+    if data[1] & 0x7E or (suffix and (count < 2 or operation not in (WRITE_DATA, READ))):
         raise disk.reject(INVALID_PARAMETER)
     if data[2] or 224 <= data[13] < 0xFF or (length and not data[1] & 0x80):
         raise disk.reject(INVALID_PARAMETER)

@@ -12,7 +12,7 @@ UNIT_EXCEPTION = 0x01
 
 def may_read(disk: Disk) -> None:
     """Within the domain of a Locate Record, only what it announced."""
-    if disk.chain.operations and disk.chain.operation not in (READ_DATA, READ):
+    if disk.chain.operations and (disk.only_a_count_is_left or disk.chain.operation not in (READ_DATA, READ)):
         raise disk.reject(INVALID_SEQUENCE)
 
 
@@ -45,7 +45,8 @@ def read_record(disk: Disk, channel: Channel, code: int) -> None:
 
 @command(0x12, 0x92)
 def read_count(disk: Disk, channel: Channel, code: int) -> None:
-    may_read(disk)
+    if not disk.only_a_count_is_left or code != 0x92:
+        may_read(disk)
     disk.next_user_count(bool(code & 0x80))
     channel.give(disk.block().count)
     one_operation_less(disk)

@@ -139,7 +139,10 @@ def locations(draw: st.DrawFn, operation: int, count: int) -> bytes:
     argument = track_address(*(at if draw(st.integers(0, 9)) else draw(tracks)))
     orientation = draw(st.sampled_from((0x00, 0x00, *(ORIENTATIONS.get(operation, ()) * 3), 0x40, 0x80, 0xC0)))
     return (
-        bytes([orientation | operation, 0, 0, count]) + track_address(*at) + argument + bytes([draw(numbers), 0, 0, 0])
+        bytes([orientation | operation, draw(st.sampled_from((0,) * 12 + (1, 1, 2))), 0, count])
+        + track_address(*at)
+        + argument
+        + bytes([draw(numbers), 0, 0, 0])
     )
 
 

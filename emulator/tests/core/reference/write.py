@@ -34,7 +34,8 @@ def may_write(disk: Disk, code: int) -> None:
     if code not in permitted.get(chain.mask & 0xC0, (*UPDATES, *FORMATS, *ERASES)):
         raise disk.reject(INVALID_SEQUENCE)
     announced = {WRITE_DATA: UPDATES, FORMAT_WRITE: (*FORMATS, *STARTS), WRITE_TRACK: (*FORMATS, *ERASES, *STARTS)}
-    if code not in announced.get(chain.operation, ()) if chain.operations else not chain.before.permit_write(code):
+    in_place = code in announced.get(chain.operation, ()) if chain.operations else chain.before.permit_write(code)
+    if not in_place or disk.only_a_count_is_left:
         raise disk.reject(INVALID_SEQUENCE)
 
 
@@ -51,7 +52,7 @@ def fits_domain(disk: Disk, code: int) -> None:
     """Several records, or one behind the data oriented to, take update commands, all of them the same."""
     chain = disk.chain
     chain.updates.add(code)
-    one_by_count = chain.announced[3] == 1 and chain.announced[0] & 0xC0 == 0x00
+    one_by_count = chain.announced[3] == 1 + (chain.announced[1] & 0x01) and chain.announced[0] & 0xC0 == 0x00
     if not (one_by_count or code & 0x80) or len(chain.updates) > 1:
         raise disk.reject(INVALID_SEQUENCE)
 

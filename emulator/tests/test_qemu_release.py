@@ -166,9 +166,7 @@ def test_taking_over_a_saved_guest(releases, source, target, lines, root):
     assert error.value.text() == "".join(f"{P}{line}\n" for line in expected)
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"garbage\n", b"[]", b'{"format": "ccwemu quick guest"}']
-)
+@pytest.mark.parametrize("data", [b"", b"garbage\n", b"[]", b'{"format": "ccwemu quick guest"}'])
 def test_garbage_is_no_saved_guest(data):
     with pytest.raises(QemuError) as error:
         migration.Saved.parse(data)

@@ -75,7 +75,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "wrong-device",
         "The subchannel that the journal notes for the device has another device now, and vfio_ccw has that one",
-        lambda case: _stranger(case) is not None,
+        lambda case: _stranger(case) is not None and (case.request.present or not case.request.adopt),
         lambda case: (
             f"the journal notes subchannel {case.state.left_behind[case.request.device].busid} for it; since the host "
             f"was started again that has device {_stranger(case)}, and vfio_ccw has taken it"

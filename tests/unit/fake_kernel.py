@@ -463,6 +463,8 @@ class FakeKernel:
         path = f"etc/mdevctl.d/{parent}/{uuid}"
         if self.mdevctl_fails:
             return 1, "", "Error: no such luck"
+        if verb in ("undefine", "modify") and not (self.root / path).exists():
+            return 1, "", "Error: No devices match the specified uuid\n"
         if verb == "undefine":
             (self.root / path).unlink()
         else:

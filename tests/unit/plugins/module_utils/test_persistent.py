@@ -224,3 +224,26 @@ def test_a_definition_that_was_started_at_boot_before_stays(kernel):
     converge(kernel.host(), [WANTED])
     converge(kernel.host(), [BACK])
     assert (kernel.root / MDEV).exists()
+
+
+def test_two_devices_that_changed_places_are_given_back_when_taken_over(kernel):
+    """After a restart each has the other's subchannel, and what was to last was done to the wrong one."""
+    other = UUID[:-1] + "1"
+    before = kernel.get("sys/bus/ccw/devices/0.0.7e52/online")
+    converge(kernel.host(), [{**WANTED, "uuid": other}, {**WANTED, "device": "0.0.7e54", "guest": "linux02"}])
+    noted = json.loads(kernel.get("var/lib/vfio_ccw/journal.json"))
+    first, second = noted["devices"]["0.0.7e52"], noted["devices"]["0.0.7e54"]
+    for place in ("subchannel", "uuid"):
+        first[place], second[place] = second[place], first[place]
+    kernel.put("var/lib/vfio_ccw/journal.json", json.dumps(noted))
+    both = [WANTED, {**WANTED, "device": "0.0.7e54", "uuid": other, "guest": "linux02"}]
+    back = [BACK, {"device": "0.0.7e54", "state": "absent"}]
+    for items in (both, back):
+        with pytest.raises(Refused) as refused:
+            converge(kernel.host(), items)
+        assert {one.device for one in refused.value.refusals if one.id == "wrong-device"} == {"0.0.7e52", "0.0.7e54"}
+    converge(kernel.host(), [{**one, "adopt": True} for one in back])
+    assert kernel.host().names("/etc/driverctl.d") == []
+    assert kernel.host().names("/etc/mdevctl.d/0.0.16ca") + kernel.host().names("/etc/mdevctl.d/0.0.16cc") == []
+    assert kernel.get("sys/bus/ccw/devices/0.0.7e52/online") == before
+    assert converge(kernel.host(), both).changed

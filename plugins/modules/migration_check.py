@@ -171,12 +171,14 @@ target:
   description: The target, likewise.
   returned: success
   type: dict
+  sample: {qemu: "2.12", machine: s390-ccw-virtio, squash_mcss: false, devices: []}
 translated:
   description:
     - The source as the target's QEMU needs it for the guest to see the same.
     - V(null) when that is not possible.
   returned: success
   type: dict
+  sample: {qemu: "2.12", machine: s390-ccw-virtio-2.10, squash_mcss: false, devices: []}
 untranslatable:
   description: Why it is not possible.
   returned: success

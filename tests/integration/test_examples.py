@@ -29,6 +29,7 @@ guests:
 
 # what an example takes for granted, and what takes it back
 DISK = {"device": "0.0.7e52", "uuid": "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"}
+GUEST = {"name": "linux01", "state": "present", "devices": [{"uuid": DISK["uuid"], "devno": "fe.0.1234"}]}
 AROUND: dict[str, tuple[list[Any], list[Any]]] = {
     "qemu_guest": (
         [
@@ -38,6 +39,10 @@ AROUND: dict[str, tuple[list[Any], list[Any]]] = {
             {"ansible.builtin.copy": {"dest": "/var/lib/guests/linux01.qcow2", "content": "", "mode": "0600"}},
         ],
         [{"zkvm.vfio_ccw.passthrough": {"devices": [{**DISK, "state": "absent"}]}}],
+    ),
+    "migration_check": (
+        [{"zkvm.vfio_ccw.qemu_guest": {**GUEST, "accel": "tcg"}}],
+        [{"zkvm.vfio_ccw.qemu_guest": {"name": "linux01", "state": "absent"}}],
     ),
     "passthrough": ([{"zkvm.vfio_ccw.kernel_support": None}], []),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -255,9 +256,37 @@ def test_what_is_configured_to_last_comes_back_at_boot(one: Labs) -> None:
     try:
         look = "basename $(readlink /sys/bus/css/devices/0.0.16ca/driver); ls /sys/bus/mdev/devices"
         assert one("exec", "lpar1", "--", "sh", "-c", look).stdout == f"vfio_ccw\n{uuid}\n"
+        again = """cd /sys/bus/css
+        echo 0.0.16ca > drivers/vfio_ccw/unbind
+        ls /sys/bus/mdev/devices
+        echo 0.0.16ca > drivers_probe"""
+        assert one("exec", "lpar1", "--", "sh", "-c", again).stdout == ""
+        assert wait_until(lambda: one("exec", "lpar1", "--", "ls", "/sys/bus/mdev/devices").stdout == f"{uuid}\n")
     finally:
         one("exec", "lpar1", "--", "sh", "-c", "rm -r /etc/modules-load.d/x.conf /etc/driverctl.d/* /etc/mdevctl.d/0.*")
         one("reboot", "lpar1")
+
+
+def test_a_seed_boots_in_the_same_order_again(one: Labs) -> None:
+    first = one("reboot", "--seed", "7", "--verbose", "lpar1").stdout
+    assert one("reboot", "--seed", "7", "--verbose", "lpar1").stdout == first
+    *lines, last = first.splitlines()
+    assert "add /devices/css0/0.0.16ca DRIVER=io_subchannel (synthetic)" in lines
+    assert re.fullmatch(r"host lpar1 has rebooted: seed 7, \d+ uevents, 0 programs run, 0 of them failed", last)
+    drawn = one("reboot", "lpar1").stdout
+    assert re.fullmatch(r"host lpar1 has rebooted: seed \d+, .*\n", drawn)
+
+
+def test_a_rule_that_is_not_understood_is_told_with_its_place(one: Labs) -> None:
+    rule = "/etc/udev/rules.d/99-x.rules"
+    one("exec", "lpar1", "--", "tee", rule, stdin='# x\nKERNEL=="x", IMPORT{program}="y"\n')
+    told = f'{rule}:2: IMPORT{{program}}="y" is not understood by the emulator; the rule is not followed'
+    try:
+        assert told in one("reboot", "--verbose", "lpar1").stdout.splitlines()
+        assert told in one("exec", "lpar1", "--", "dmesg").stdout
+        assert f"host lpar1: {told}" in (one.home / "one" / "daemon.log").read_text()
+    finally:
+        one("exec", "lpar1", "--", "rm", rule)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
@@ -305,6 +334,7 @@ WRONG = [
      "ccwemu: lab x: is not running (running: one); start it with: ccwemu up LAB.yml\n"),
     (["exec", "one-guest", "id"], 1,
      "ccwemu: guest one-guest: is not running; start it on its host lpar1 with qemu-system-s390x\n"),
+    (["reboot", "lpar9"], 1, "ccwemu: node lpar9: lab one has no such node; it has: lpar1, one-guest\n"),
     (["up", "/nonexistent.yml"], 1,
      "ccwemu: /nonexistent.yml: there is no such file; expected the definition of a lab, or the name seed\n"),
 ]  # fmt: skip

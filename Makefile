@@ -105,8 +105,9 @@ molecule-real: setup-tests ## the molecule scenario with a stock Debian under th
 	@$(BIN)/molecule test --scenario-name real_guest
 
 .PHONY: test-real
-test-real: setup ## a real qemu-system-s390x with Debian kernels: the emulated host's disk, the guest images (not yet in make test)
+test-real: setup-tests ## a real qemu-system-s390x with Debian kernels: the emulated host's disk, the guest images (not yet in make test)
 	@.ci/system-packages real
+	@$(BIN)/pytest -q tests/real/test_migration.py
 	@$(BIN)/python tests/real/run.py
 	@$(BIN)/python tests/real/image.py
 

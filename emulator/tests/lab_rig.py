@@ -19,12 +19,12 @@ class Lab:
 
     def __init__(self, directory: Path) -> None:
         sources = str(Path(ccwemu.__file__).parents[1])
-        self._environment = {**os.environ, "CCWEMU_HOME": str(directory), "PYTHONPATH": sources}
+        self.environment = {**os.environ, "CCWEMU_HOME": str(directory), "PYTHONPATH": sources}
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ccwemu", *words],
-            capture_output=True, text=True, env=self._environment, timeout=60, check=False,
+            capture_output=True, text=True, env=self.environment, timeout=60, check=False,
         )  # fmt: skip
 
     def shell(self, node: str, script: str) -> subprocess.CompletedProcess[str]:

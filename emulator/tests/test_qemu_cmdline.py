@@ -6,10 +6,10 @@ Every text of MESSAGES and of HOST was printed by that program for these argumen
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+from qemu_host import UUID, make_host
 
 from ccwemu.guest.plan import plan
 from ccwemu.guest.qemuopts import QemuError, memory_size, split
@@ -111,25 +111,10 @@ def test_says_what_qemu_says(arguments, text):
     assert refused.value.text() == (text if text.startswith(P) else f"{P}{arguments}: {text}")
 
 
-UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
-
-
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
     """A host's sysfs with everything that QEMU reads, below a directory of its own."""
-    mdev = tmp_path / f"sys/devices/css0/0.0.16ca/{UUID}"
-    mdev.mkdir(parents=True)
-    (tmp_path / "sys/bus/css/devices").mkdir(parents=True)
-    os.symlink("../../../devices/css0/0.0.16ca", tmp_path / "sys/bus/css/devices/0.0.16ca")
-    (tmp_path / "sys/devices/css0/0.0.16ca/pimpampom").write_text("80 80 ff\n")
-    (tmp_path / "sys/devices/css0/0.0.16ca/chpids").write_text("41 00 00 00 00 00 00 00 \n")
-    (tmp_path / "sys/devices/css0/chp0.41").mkdir()
-    (tmp_path / "sys/devices/css0/chp0.41/type").write_text("1b\n")
-    (tmp_path / "sys/kernel/iommu_groups/7").mkdir(parents=True)
-    os.symlink("../../../../kernel/iommu_groups/7", mdev / "iommu_group")
-    (tmp_path / "dev/vfio").mkdir(parents=True)
-    for name in ("7", "vfio"):
-        (tmp_path / "dev/vfio" / name).write_text("")
+    make_host(tmp_path)
     return tmp_path
 
 

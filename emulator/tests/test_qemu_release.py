@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+from qemu_host import UUID, make_host
 
 from ccwemu.guest import migration
 from ccwemu.guest.plan import Plan, plan
@@ -16,23 +16,13 @@ from ccwemu.lab.fields import LabError
 from ccwemu.lab.schema import read_lab
 
 P = "qemu-system-s390x: "
-UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 SQUASH = "-M s390-ccw-virtio,s390-squash-mcss=on"
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A host with a mediated device."""
-    mdev = tmp_path / f"sys/devices/css0/0.0.16ca/{UUID}"
-    mdev.mkdir(parents=True)
-    (tmp_path / "sys/bus/css/devices").mkdir(parents=True)
-    os.symlink("../../../devices/css0/0.0.16ca", tmp_path / "sys/bus/css/devices/0.0.16ca")
-    (mdev.parent / "pimpampom").write_text("80 80 ff\n")
-    (mdev.parent / "chpids").write_text("00 00 00 00 00 00 00 00 \n")
-    os.symlink("../../../../kernel/iommu_groups/7", mdev / "iommu_group")
-    (tmp_path / "dev/vfio").mkdir(parents=True)
-    for name in ("7", "vfio"):
-        (tmp_path / "dev/vfio" / name).write_text("")
+    make_host(tmp_path)
     return tmp_path
 
 

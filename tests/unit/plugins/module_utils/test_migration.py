@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccwlayout import CcwConfig, CcwDevice, layout, translate
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import GuestError
@@ -321,3 +322,11 @@ def test_a_guest_of_the_host(kernel):
 def test_a_guest_that_is_not_there(kernel, name, says):
     with pytest.raises(GuestError, match=says):
         check(kernel.host(), guest=name)
+
+
+def test_the_modules_first_example_is_true():
+    from ansible_collections.zkvm.vfio_ccw.plugins.modules import migration_check
+
+    first, *_others = yaml.safe_load(migration_check.EXAMPLES)
+    result = check(**first["zkvm.vfio_ccw.migration_check"])
+    assert (result["migratable"], result["migratable_after_detach"]) == (False, True)

@@ -207,6 +207,7 @@ def _make(series: str, chosen: Sequence[Package], files: dict[str, Path], progre
         shutil.copy(tree / "boot" / f"vmlinuz-{release}", image.kernel)
         os.truncate(image.kernel, max(KERNEL_SIZE, image.kernel.stat().st_size))
         image.initrd.write_bytes(rootfs.initial(tree, release))
+        shutil.copy(image.initrd, tree / "boot" / f"initrd.img-{release}")  # for a guest that zipl installs on a DASD
         progress("making the file system")
         rootfs.filesystem(tree, image.root)
         told = {

@@ -20,7 +20,7 @@ from ccwemu.guestimage.tools import Missing, program, run
 PACKAGES = (
     "base-files", "base-passwd", "bash", "busybox-static", "coreutils", "dash", "debianutils", "diffutils",
     "dropbear-bin", "e2fsprogs", "fdisk", "findutils", "grep", "gzip", "hostname", "iproute2", "kmod", "libc-bin",
-    "login", "mawk", "mount", "ncurses-base", "ncurses-bin", "openssh-sftp-server", "parted", "procps", "psmisc",
+    "gawk", "login", "mount", "ncurses-base", "ncurses-bin", "openssh-sftp-server", "parted", "procps", "psmisc",
     "python3", "s390-tools", "sed", "tar", "udev", "util-linux",
 )  # fmt: skip
 """What a guest has, with all that these depend on."""
@@ -38,7 +38,7 @@ _DIRECTORIES = ("dev", "proc", "sys", "run", "tmp", "root", "mnt", "boot", "etc/
 _UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian")
 _LINKS = {
     "usr/bin/sh": "dash",
-    "usr/bin/awk": "mawk",
+    "usr/bin/awk": "gawk",
     "usr/bin/which": "which.debianutils",
     "usr/sbin/init": "../bin/busybox",
     "usr/sbin/reboot": "../bin/busybox",

@@ -52,7 +52,7 @@ def system(tmp_path: Path) -> Iterator[System]:
         files.append(os.open(tmp_path / name, os.O_RDONLY))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        answer = {"kind": "real", "image": "one", "append": "root=/dev/vda", "cpu": "", "port": 2222}
+        answer = {"kind": "real", "image": "one", "append": "root=/dev/vda", "port": 2222}
         made = System.of(answer, [os.dup(listener.fileno()), *files])
     yield made
     made.close()
@@ -75,7 +75,6 @@ def test_a_guest_gets_a_system_and_a_way_in(system: System) -> None:
     assert ("-append", "root=/dev/vda") in pairs
     assert ("-drive", f"if=none,id=ccwemu-root,format=raw,file={DIRECTORY}/root.img") in pairs
     assert tuple(NETWORK) in pairs
-    assert "-cpu" not in options
 
 
 def test_one_that_boots_itself_gets_the_way_in_alone(system: System) -> None:
@@ -104,7 +103,7 @@ def test_another_image_takes_the_place(system: System, tmp_path: Path) -> None:
     assert (target / "kernel").read_bytes() == b"kernel"
 
 
-@pytest.mark.parametrize("answer", [{}, {"image": "one", "append": "", "cpu": "", "port": "none"}])
+@pytest.mark.parametrize("answer", [{}, {"image": "one", "append": "", "port": "none"}])
 def test_an_answer_that_is_none_is_told(answer: dict[str, str]) -> None:
     with socket.socket() as listener, pytest.raises(QemuError, match="not understood"):
         System.of(answer, [os.dup(listener.fileno()), os.dup(0), os.dup(0), os.dup(0)])

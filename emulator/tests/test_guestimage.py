@@ -8,7 +8,9 @@ import errno
 import json
 import os
 import re
+import runpy
 import stat
+import struct
 import subprocess
 from pathlib import Path
 
@@ -177,6 +179,38 @@ def test_an_initramfs_entry_is_aligned():
     assert int(header[54:62], 16) == 3  # size
     assert archive[112:115] == b"abc"
     assert len(archive) % 4 == 0
+
+
+# -- the guest's own programs ------------------------------------------------------------------------------------------
+
+
+BRIDGE = runpy.run_path(str(rootfs.FILES / "sbin/checksum-bridge"))
+
+
+@pytest.mark.parametrize("odd", [b"", b"x"])
+def test_what_leaves_a_guest_has_its_checksum(odd):
+    header = struct.pack("=BBHHHH", 1, 0, 0, 0, 14, 16)
+    segment = bytes(range(16)) + b"\x12\x34" + bytes(6) + b"data" + odd
+    frame = BRIDGE["outgoing"](header + bytes(14) + segment)
+    assert len(frame) == 14 + len(segment)
+    padded = frame[14:] + bytes(len(frame) % 2)
+    before = segment + bytes(len(segment) % 2)
+    words = [int.from_bytes(padded[at : at + 2], "big") for at in range(0, len(padded), 2)]
+    # all words with the checksum, and the pseudo-header that was in its place, sum up to ones
+    assert (sum(words) + int.from_bytes(before[16:18], "big")) % 0xFFFF == 0
+
+
+def test_what_is_summed_leaves_a_guest_as_it_is():
+    assert BRIDGE["outgoing"](bytes(10) + b"frame") == b"frame"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "flags", "offset"), [(6, 1, 16), (17, 1, 6), (1, 0, 0)], ids=["tcp", "udp", "icmp"]
+)
+def test_what_reaches_a_guest_is_taken_as_it_is(protocol, flags, offset):
+    frame = bytes(12) + b"\x08\x00" + b"\x46" + bytes(8) + bytes([protocol]) + bytes(40)
+    start = 14 + 24 if flags else 0
+    assert BRIDGE["incoming"](frame) == struct.pack("=BBHHHH", flags, 0, 0, 0, start, offset) + frame
 
 
 # -- what an image is known by ----------------------------------------------------------------------------------------

@@ -23,8 +23,6 @@ from rig import COMMAND_TIMEOUT, Failure, Guest, Progress, expect
 
 READY = "ccwemu-guest: ready"
 NAME = "probe"
-BY_SSH = ("6.1",)
-"""Kernels whose TCP works on QEMU 7.2's emulated CPU; that of 6.12 computes wrong checksums, vector unit or not."""
 
 Run = Callable[[str], list[str]]
 
@@ -77,21 +75,6 @@ class Ssh:
         return done.stdout.splitlines()
 
 
-class Console:
-    """A shell on the guest's console."""
-
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
-        guest.tell()
-        # dash does not draw its prompt with escape sequences
-        guest.tell("exec sh")
-        guest.tell("stty -echo; PS1=; echo; echo console of a shell")
-        guest.wait_line("console of a shell")
-
-    def __call__(self, command: str) -> list[str]:
-        return self._guest.do(f"{command}; echo guest: status $?")
-
-
 def see(run: Run, built: GuestImage, say: Progress) -> str:
     """What a guest must have; its boot id. Raises Failure."""
     expect("the kernel's release", run("uname -r"), [built.release])
@@ -106,24 +89,19 @@ def see(run: Run, built: GuestImage, say: Progress) -> str:
     return boot
 
 
-def check(built: GuestImage, by_ssh: bool, guest: Guest, monitor: Monitor, port: int, say: Progress) -> None:
+def check(built: GuestImage, guest: Guest, monitor: Monitor, port: int, say: Progress) -> None:
     """Raises Failure."""
-
-    def shell() -> Run:
-        return Ssh(built, port) if by_ssh else Console(guest)
 
     guest.wait_line(READY)
     say("guest: ready")
-    run = shell()
-    if isinstance(run, Ssh):
-        run.put("by sftp\n", "/root/put")
-        expect("a file that was put by sftp", run("cat /root/put"), ["by sftp"])
-        say("guest: ssh and sftp answer")
+    run = Ssh(built, port)
+    run.put("by sftp\n", "/root/put")
+    expect("a file that was put by sftp", run("cat /root/put"), ["by sftp"])
+    say("guest: ssh and sftp answer")
     before = see(run, built, say)
     run('shutdown -r 0 "a reboot is wanted"')
     guest.wait_line(READY)
     say("guest: rebooted, ready")
-    run = shell()
     expect("another boot", run("cat /proc/sys/kernel/random/boot_id") != [before], True)
     recovered = [line for line in run("dmesg") if "recovery" in line and "EXT4" in line]
     expect("root file systems that had to be recovered", recovered, [])
@@ -132,7 +110,7 @@ def check(built: GuestImage, by_ssh: bool, guest: Guest, monitor: Monitor, port:
     say("guest: switched off by the power button")
 
 
-def run_guest(built: GuestImage, by_ssh: bool, say: Progress) -> None:
+def run_guest(built: GuestImage, say: Progress) -> None:
     """Raises Failure."""
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
@@ -144,7 +122,7 @@ def run_guest(built: GuestImage, by_ssh: bool, say: Progress) -> None:
         try:
             guest.wait_line("")  # it runs, so its monitor is there
             monitor = Monitor(Path(directory) / "qmp")
-            check(built, by_ssh, guest, monitor, port, say)
+            check(built, guest, monitor, port, say)
             monitor.close()
         except Failure:
             guest.show_console()
@@ -160,7 +138,7 @@ def main() -> int:
         for kernel in sys.argv[1:] or image.KERNELS:
             built = image.build(kernel, lambda text: print(f"real: {text}", flush=True))
             say(f"guest image of {kernel}: {built.directory.name}")
-            run_guest(built, kernel in BY_SSH, say)
+            run_guest(built, say)
     except (Failure, Missing, OSError, subprocess.TimeoutExpired) as problem:
         print(f"real: FAILED: {problem}", file=sys.stderr)
         return 1

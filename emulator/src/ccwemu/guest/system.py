@@ -28,8 +28,6 @@ class System:
 
     image: str
     append: str
-    cpu: str
-    """For -cpu; empty: QEMU's default."""
     port: int
     listener: socket.socket
     files: tuple[int, ...]
@@ -39,11 +37,11 @@ class System:
         """From the lab's answer. Raises QemuError."""
         try:
             listener, *files = descriptors
-            image, append, cpu = (str(answer[key]) for key in ("image", "append", "cpu"))
+            image, append = (str(answer[key]) for key in ("image", "append"))
             port = int(answer["port"])
             if len(files) != len(_FILES):
                 raise ValueError(f"{len(files)} files")
-            return cls(image, append, cpu, port, socket.socket(fileno=listener), tuple(files))
+            return cls(image, append, port, socket.socket(fileno=listener), tuple(files))
         except (KeyError, ValueError) as error:
             raise QemuError(f"the lab's answer {answer!r} is not understood ({error!r})") from None
 
@@ -126,8 +124,6 @@ def lab_options(argv: Sequence[str], system: System, directory: str) -> list[str
     options = [] if boots_itself(argv) else _system_options(system, directory)
     options += ["-netdev", f"user,id=ccwemu-net,restrict=on,{forward}"]
     options += ["-device", f"virtio-net-ccw,netdev=ccwemu-net,devno={NETWORK_DEVNO}"]
-    if system.cpu and not values_of(argv, "-cpu"):
-        options += ["-cpu", system.cpu]
     return options
 
 

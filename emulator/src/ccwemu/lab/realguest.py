@@ -46,8 +46,7 @@ class RealGuest:
                 os.close(descriptor)
             raise
         append = f"root=/dev/vda rw console=ttysclp0 ccwemu.name={self._spec.name}"
-        answer = {"image": self._image.directory.name, "append": append, "cpu": _cpu_of(self._image.release)}
-        return {"kind": "real", "port": self.port, **answer}, descriptors
+        return {"kind": "real", "port": self.port, "image": self._image.directory.name, "append": append}, descriptors
 
     def down(self) -> None:
         """It does not run any more: who knocks is refused at once. The port stays ours."""
@@ -80,9 +79,3 @@ def _free_port() -> int:
         other.bind((ADDRESS, 0))
         port: int = other.getsockname()[1]
         return port
-
-
-def _cpu_of(release: str) -> str:
-    """For -cpu. QEMU 7.2 emulates a vector instruction wrongly with which Linux 6.12 computes TCP's checksums."""
-    version = tuple(int(number) for number in release.split("-")[0].split(".")[:2])
-    return "max,vx=off" if version >= (6, 12) else ""

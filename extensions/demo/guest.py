@@ -34,7 +34,9 @@ def in_guest() -> str:
     node(GUEST, "lsdasd", "-l", GUEST_DEVICE)
     say(f"Formatted, partitioned, a file system, {MIB} MiB written")
     node(GUEST, "dasdfmt", "-b", "4096", "-d", "cdl", "-y", DISK)
+    node(GUEST, "udevadm", "settle")  # udev looks at the disk, and fdasd wants it for itself
     node(GUEST, "fdasd", "-a", DISK)
+    node(GUEST, "udevadm", "settle")
     node(GUEST, "mkfs.ext4", "-q", PARTITION)
     node(GUEST, "mount", PARTITION, "/mnt")
     node(GUEST, "dd", "if=/dev/urandom", "of=/mnt/data", "bs=1M", f"count={MIB}")

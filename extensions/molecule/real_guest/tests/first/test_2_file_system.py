@@ -23,6 +23,7 @@ def test_dasdfmt_formats_it(linux01):
 
 def test_fdasd_makes_a_partition(linux01):
     disk = disk_of(linux01)
+    linux01.check_output("udevadm settle")  # udev looks at the disk, and fdasd wants it for itself
     linux01.check_output("fdasd -a %s", disk)
     linux01.check_output("udevadm settle")
     assert linux01.file(disk + "1").exists

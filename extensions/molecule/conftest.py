@@ -8,11 +8,14 @@ seconds each, and without the output's last newline. ``ccwemu exec`` is the same
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
+
+CONSOLE_LINES = 30
 
 
 class CcwemuBackend(BaseBackend):
@@ -40,3 +43,13 @@ def linux01() -> Host:
 @pytest.fixture(scope="session")
 def linux02() -> Host:
     return Host(CcwemuBackend("linux02"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """Where a test fails: what the guests' consoles showed last."""
+    report = yield
+    if report.failed:
+        consoles = Host(CcwemuBackend("lpar1")).run(f"tail -n {CONSOLE_LINES} /var/log/vfio_ccw/*.console").stdout
+        report.sections.append((f"the guests' consoles, last {CONSOLE_LINES} lines", consoles))
+    return report

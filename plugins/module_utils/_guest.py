@@ -51,7 +51,13 @@ def hypervisor(host: Host, binary: str, given: str = "") -> Hypervisor:
     kernel = (int(release.group(1)), int(release.group(2))) if release else Hypervisor.kernel
     said = given
     if not given:
-        code, said, err = host.run([binary, "--version"])
+        try:
+            code, said, err = host.run([binary, "--version"])
+        except HostError as exc:
+            raise GuestError(
+                f"{exc}: the QEMU to start guests with cannot be asked for its version. Install QEMU 2.10 or newer on "
+                "the host, or name its command (binary). Nothing was changed."
+            ) from exc
         if code != 0:
             raise GuestError(f"'{binary} --version' ended with {code}: {(err or said).strip()}. Give qemu_version")
     try:

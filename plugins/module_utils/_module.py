@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,9 @@ def host_of(module: AnsibleModule) -> Host:
     """The host that a module runs on."""
 
     def run_command(argv: list[str]) -> tuple[int, str, str]:
-        command = argv[0] if os.path.isabs(argv[0]) else module.get_bin_path(argv[0], required=True)
+        command = argv[0] if os.path.isabs(argv[0]) else module.get_bin_path(argv[0])
+        if command is None or not os.access(command, os.X_OK):
+            raise HostError("run", argv[0], errno.ENOENT)
         code, out, err = module.run_command([command] + argv[1:], environ_update={"LC_ALL": "C"})
         return code, out, err
 

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 import signal
@@ -22,6 +23,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
     hypervisor,
     parse_guest,
 )
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import HostError
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (
     Guest,
     PassedDevice,
@@ -375,3 +377,16 @@ def test_the_qemu_that_is_there_is_asked(kernel):
         hypervisor(host(1, ""), "/opt/qemu")
     with pytest.raises(GuestError, match="expected two numbers"):
         hypervisor(host(0, "hello"), "/opt/qemu")
+
+
+def test_a_host_without_qemu(kernel):
+    host = kernel.host()
+
+    def run(argv):
+        raise HostError("run", argv[0], errno.ENOENT)
+
+    host._run_command = run
+    with pytest.raises(GuestError) as error:
+        hypervisor(host, "qemu-kvm")
+    assert "run qemu-kvm: No such file or directory (ENOENT)" in str(error.value)
+    assert "Install QEMU 2.10 or newer on the host" in str(error.value)

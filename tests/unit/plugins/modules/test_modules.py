@@ -55,6 +55,14 @@ def test_a_success_hands_over_its_warnings(end):
     assert (module.failed, module.result, module.warnings) == (False, {"changed": False}, ["slow"])
 
 
+@pytest.mark.parametrize("command", ["no-such-command", "/no/such/command"])
+def test_a_command_that_the_host_lacks(command):
+    module = FakeModule()
+    module.get_bin_path = lambda name: None
+    with pytest.raises(HostError, match=f"run {command}: No such file or directory"):
+        _module.host_of(module).run([command])
+
+
 def test_refusals_are_listed_one_by_one(end):
     module = end(lambda host: converge(host, [{"device": "0.0.7e53"}, {"device": "x"}]))
     assert module.failed

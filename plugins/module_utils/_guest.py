@@ -86,6 +86,7 @@ def parse_guest(params: dict[str, Any], accel: str, there: Hypervisor = Hypervis
         extra=tuple(params.get("extra_args") or ()),
         qemu=there.qemu,
         machine=params.get("machine") or Guest.machine,
+        needs=tuple(params.get("needs") or ()),
     )
     wrong = wrong or unfit(guest)
     if wrong:

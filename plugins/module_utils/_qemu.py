@@ -53,6 +53,8 @@ class Guest:
     extra: tuple[str, ...] = ()
     qemu: QemuVersion = NEWEST
     machine: str = MACHINE
+    needs: tuple[str, ...] = ()
+    """What its QEMU must be able to do besides (ids of _qemu_versions.FEATURES)."""
 
     @property
     def script(self) -> str:
@@ -103,7 +105,9 @@ def _boot_order(guest: Guest) -> list[PassedDevice]:
 
 def unfit(guest: Guest) -> list[str]:
     """Why the guest cannot run on the QEMU that is there: the rule, and the version that would do."""
-    wanted = {"vfio-ccw": "devices"} if guest.devices else {}
+    wanted = dict.fromkeys(guest.needs, "needs")
+    if guest.devices:
+        wanted["vfio-ccw"] = "devices"
     order = _boot_order(guest)
     if order:
         wanted["boot"] = f"device {order[0].uuid}"

@@ -80,6 +80,16 @@ options:
         migrated between different QEMUs, see M(zkvm.vfio_ccw.migration_check).
     type: str
     default: s390-ccw-virtio
+  needs:
+    description:
+      - What the QEMU that is there must be able to do besides what the other options ask for. One that is too old is
+        refused, with the version that would do.
+      - For example V(hot-unplug) for a guest whose devices are to be taken back while it runs. The page
+        C(docs/qemu.md) of the collection says what each is.
+    type: list
+    elements: str
+    choices: [explicit-css, force-orb-pfch, boot, path-events, hot-unplug, device-loadparm, boot-fallback]
+    default: []
   memory:
     description: Memory in MiB.
     type: int
@@ -224,6 +234,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import outdated_options
 
+NEEDS = ["explicit-css", "force-orb-pfch", "boot", "path-events", "hot-unplug", "device-loadparm", "boot-fallback"]
 DEVICE_SPEC = {
     "uuid": {"type": "str", "required": True},
     "devno": {"type": "str", "required": True},
@@ -242,6 +253,7 @@ def main() -> None:
             "devices": {"type": "list", "elements": "dict", "default": [], "options": DEVICE_SPEC},
             "qemu_version": {"type": "str"},
             "machine": {"type": "str", "default": "s390-ccw-virtio"},
+            "needs": {"type": "list", "elements": "str", "default": [], "choices": NEEDS},
             "memory": {"type": "int", "default": 1024},
             "cpus": {"type": "int", "default": 1},
             "accel": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},

@@ -31,7 +31,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (
     outdated_options,
     start_script,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_versions import QemuVersion
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_versions import BY_ID, QemuVersion
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 COLLECTION = Path(__file__).resolve().parents[4]
@@ -328,6 +328,8 @@ SECOND = {"uuid": OTHER, "devno": "fe.0.1235"}
     "qemu, change, says",
     [
         ("2.9", {}, "needs QEMU 2.10 or newer, this one is 2.9 [vfio-ccw]"),
+        ("5.2", {"needs": ["path-events", "hot-unplug"]}, "needs QEMU 6.0 or newer, this one is 5.2 [hot-unplug]"),
+        ("2.11", {"needs": ["explicit-css"]}, "needs QEMU 2.12 or newer, this one is 2.11 [explicit-css]"),
         ("4.0", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "boot": True}]}, "needs QEMU 4.1 or newer"),
         ("2.12", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "force_orb_pfch": True}]}, "needs QEMU 3.0 or"),
         ("9.1", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "loadparm": "1"}]}, "needs QEMU 9.2 or newer"),
@@ -390,3 +392,10 @@ def test_a_host_without_qemu(kernel):
         hypervisor(host, "qemu-kvm")
     assert "run qemu-kvm: No such file or directory (ENOENT)" in str(error.value)
     assert "Install QEMU 2.10 or newer on the host" in str(error.value)
+
+
+def test_what_can_be_needed_is_in_the_table():
+    from ansible_collections.zkvm.vfio_ccw.plugins.modules import qemu_guest
+
+    assert set(qemu_guest.NEEDS) == set(BY_ID) - {"vfio-ccw", "squash"}
+    assert yaml.safe_load(qemu_guest.DOCUMENTATION)["options"]["needs"]["choices"] == qemu_guest.NEEDS

@@ -13,6 +13,7 @@ import errno
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ._blocks import Blocks
 from ._busid import BusId
 from ._host import Host
 from ._kept import Kept
@@ -57,11 +58,12 @@ def _bound(host: Host, drivers: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class View:
-    """What one observation reads devices through. Without ``uses`` nobody is looked up who uses a device."""
+    """What one observation reads devices through. Without ``blocks`` and ``uses`` disks and users are left out."""
 
     host: Host
     buses: Listing
     kept: Kept
+    blocks: Blocks | None = None
     uses: Uses | None = None
 
 
@@ -86,7 +88,8 @@ def observe_subchannel(view: View, busid: BusId, device: BusId | None = None, in
     host, path = view.host, f"{CSS_DEVICES}/{busid}"
     driver = view.buses.css_driver.get(str(busid), "")
     override = host.get(f"{path}/driver_override")
-    ccw = observe_ccw(host, device, view.uses) if device is not None and str(device) in view.buses.devices else None
+    there = device is not None and str(device) in view.buses.devices
+    ccw = observe_ccw(host, device, view.blocks, view.uses) if device is not None and there else None
     carried = observe_mdevs(view, busid, in_use) if driver == VFIO_CCW else ()
     instances = f"{path}/mdev_supported_types/{MDEV_TYPE}/available_instances"
     return Subchannel(
@@ -105,14 +108,14 @@ def observe_subchannel(view: View, busid: BusId, device: BusId | None = None, in
     )
 
 
-def observe_ccw(host: Host, busid: BusId, uses: Uses | None) -> CcwDevice:
-    """A CCW device that exists. Its users are looked up when the uses of the host are given."""
+def observe_ccw(host: Host, busid: BusId, blocks: Blocks | None, uses: Uses | None) -> CcwDevice:
+    """A CCW device that exists; with its disks and its users when those of the host are given."""
     path = f"{CCW_DEVICES}/{busid}"
     facts = parse_uevent(host.get(f"{path}/uevent"))
     driver, online = facts.get("DRIVER", ""), host.get(f"{path}/online") == "1"
     # a DASD that is offline has no disk, and nobody can use it; one that is online without a disk may be an alias
     names = (["block"] if online else []) if driver in DASD_DRIVERS else host.names(path)
-    block = observe_block(host, path, names)
+    block = observe_block(host, blocks, path, names) if blocks is not None else ()
     return CcwDevice(
         busid=busid,
         driver=driver,
@@ -120,7 +123,7 @@ def observe_ccw(host: Host, busid: BusId, uses: Uses | None) -> CcwDevice:
         cutype=_type(facts, "CU"),
         devtype=_type(facts, "DEV"),
         availability=host.get(f"{path}/availability", "good"),
-        alias="block" in names and not block and host.get(f"{path}/alias") == "1",
+        alias=blocks is not None and "block" in names and not block and host.get(f"{path}/alias") == "1",
         block=block,
         users=users_of(host, uses, block, path, names) if uses is not None else (),
     )
@@ -132,24 +135,14 @@ def _type(facts: dict[str, str], of: str) -> str:
     return f"{kind}/{model}".lower() if kind.strip("0") else "n/a"
 
 
-def observe_block(host: Host, device_path: str, names: Iterable[str]) -> tuple[BlockDevice, ...]:
-    """The disks of a CCW device with their partitions (a virtio disk has one below its virtio device). ``names``: what
-    the device's directory holds.
+def observe_block(host: Host, blocks: Blocks, device_path: str, names: Iterable[str]) -> tuple[BlockDevice, ...]:
+    """The disks of a CCW device with their partitions (a virtio disk has one below its virtio device).
+
+    ``names``: what the device's directory holds.
     """
     directories = [f"{device_path}/block"] if "block" in names else []
     directories += [f"{device_path}/{name}/block" for name in names if name.startswith("virtio")]
-    return tuple(
-        _block(host, f"{directory}/{name}", name) for directory in directories for name in host.names(directory)
-    )
-
-
-def _block(host: Host, path: str, name: str) -> BlockDevice:
-    partitions = tuple(
-        BlockDevice(part, host.get(f"{path}/{part}/dev"))
-        for part in host.names(path)
-        if part.startswith(name)  # the kernel names a partition after its disk, and nothing else there is
-    )
-    return BlockDevice(name, host.get(f"{path}/dev"), partitions)
+    return tuple(blocks.disk(name) for directory in directories for name in host.names(directory))
 
 
 def observe_mdevs(view: View, subchannel: BusId, in_use: bool) -> tuple[Mdev, ...]:

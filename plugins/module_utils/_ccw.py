@@ -9,6 +9,7 @@ import errno
 from dataclasses import dataclass
 from typing import Any
 
+from ._blocks import Blocks
 from ._buses import observe_ccw
 from ._busid import BusId
 from ._host import Host, HostError
@@ -49,7 +50,7 @@ class CcwRequest:
 def converge_ccw(host: Host, request: CcwRequest, check_mode: bool) -> dict[str, Any]:
     """The module's result. Raises CcwError, HostError."""
     _wait_for_device(host, request)
-    device = observe_ccw(host, request.device, observe_uses(host))
+    device = observe_ccw(host, request.device, Blocks(host), observe_uses(host))
     if not request.online:
         _refuse_when_used(device)
     change = device.online != request.online
@@ -61,7 +62,7 @@ def converge_ccw(host: Host, request: CcwRequest, check_mode: bool) -> dict[str,
         )
     if change and not check_mode:
         _switch(host, request)
-        device = observe_ccw(host, request.device, None)
+        device = observe_ccw(host, request.device, Blocks(host), None)
     path, value = f"{CCW_DEVICES}/{request.device}/online", _value(request)
     word = "online" if request.online else "offline"
     action = {

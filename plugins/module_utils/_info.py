@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ._blocks import Blocks
 from ._buses import View, list_buses, observe_subchannel, parents
 from ._busid import BusId, GuestDevno, default_uuid
 from ._ccw import as_dict
@@ -34,7 +35,7 @@ ONLY_ROOT_SEES = (
 def css_info(host: Host, devices: Sequence[str]) -> dict[str, Any]:
     """The module's result. ``devices``: numbers and ranges, none for all. Raises BadName, HostError, JournalError."""
     journal = read_journal(host)
-    view = View(host, list_buses(host), Kept(host), observe_uses(host))
+    view = View(host, list_buses(host), Kept(host), Blocks(host), observe_uses(host))
     subchannels = _subchannels(view, devices, journal)
     state = _state(view, subchannels, journal)
     journal_known = not _denied(host, JOURNAL_FILE)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ._at_boot import Parameter, at_boot, find_parameters, find_rules
+from ._blocks import Blocks
 from ._buses import View, list_buses, observe_mdev, observe_subchannel, parent_of, parents
 from ._busid import BusId
 from ._host import Host
@@ -72,7 +73,7 @@ def known_devices(host: Host, journal: Iterable[BusId] = ()) -> list[BusId]:
 
 def observe(host: Host, requests: Sequence[Request], journal: dict[BusId, JournalEntry]) -> HostState:
     """What is known of these devices. Raises HostError."""
-    view = View(host, list_buses(host), Kept(host), observe_uses(host))
+    view = View(host, list_buses(host), Kept(host), Blocks(host), observe_uses(host))
     return complete(view, requests, _devices(view, requests, journal))
 
 

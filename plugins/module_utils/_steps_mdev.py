@@ -13,9 +13,8 @@ from ._sysfs import CSS_DEVICES, MDEV_DEVICES
 
 
 def _ready(host: Host, step: Step) -> bool:
-    path = f"{MDEV_DEVICES}/{step.value}"
-    parts = host.link(path).rsplit("/", 2)
-    return parts[-2:-1] == [step.subject] and host.is_link(f"{path}/driver") and host.is_link(f"{path}/iommu_group")
+    """Whether it is on this subchannel and has its driver, which gives it its IOMMU group."""
+    return host.is_link(f"{CSS_DEVICES}/{step.subject}/{step.value}/driver")
 
 
 def _remove(host: Host, step: Step) -> None:

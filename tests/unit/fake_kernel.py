@@ -102,6 +102,8 @@ class FakeHost(Host):
         self.looks += 1
         if path.startswith(self.denied):
             raise HostError("read", path, errno.EACCES)
+        if path == "/proc/partitions":
+            return self.kernel.partitions()
         if path.startswith("/sys/bus/ccw/devices/") and path.endswith("/uevent"):
             return self.kernel.uevent(path.split("/")[-2])
         return super().read(path)
@@ -236,8 +238,18 @@ class FakeKernel:
         for part in (path, f"{path}/{disk}1"):
             (self.root / part / "holders").mkdir()
         self.link(f"sys/block/{disk}", path)
+        self.link(f"sys/class/block/{disk}", path)
+        self.link(f"sys/class/block/{disk}1", f"{path}/{disk}1")
         for node in (disk, f"{disk}1"):
             self.put(f"dev/{node}", "")
+
+    def partitions(self) -> str:
+        """What has a size; the lists of the tests need no sizes."""
+        lines = ["major minor  #blocks  name", ""]
+        for path in sorted((self.root / "sys/class/block").glob("*")):
+            major, minor = (path / "dev").read_text().strip().split(":")
+            lines.append(f"{major:>4} {minor:>8} {72000:>10} {path.name}")
+        return "\n".join(lines) + "\n"
 
     def uevent(self, name: str) -> str:
         """Of a CCW device."""
@@ -367,6 +379,8 @@ class FakeKernel:
     def _drop_block(self, path: Path) -> None:
         for disk in list((path / "block").iterdir()) if (path / "block").is_dir() else []:
             (self.root / "sys/block" / disk.name).unlink()
+            for name in (disk.name, f"{disk.name}1"):
+                (self.root / "sys/class/block" / name).unlink()
         self._rmtree(path / "block")
 
     def _drop_ccw(self, path: Path) -> None:

@@ -316,7 +316,7 @@ def effort(root, count):
     root.mkdir()
     kernel = seed(root)
     for number in range(count):
-        disk = {**DASD, "online": "1", "disk": f"dasd_{number}"}
+        disk = {**DASD, "online": "1", "disk": f"dasd{number}x"}
         kernel.add_subchannel(f"0.1.{number:04x}", f"0.1.{number:04x}", **disk)
     found, item = [], {"device": "0.1.0000-0.1.ffff", "guest": "linux01"}
     for work in (

@@ -369,8 +369,8 @@ def test_devices_that_are_refused_in_the_same_words_are_named_together(kernel):
 def test_a_message_stays_short_and_all_refusals_are_returned(kernel):
     for number in range(200):
         busid = f"0.0.80{number:02x}"
-        kernel.add_subchannel(f"0.0.30{number:02x}", busid, **DASD, online="1", disk=f"dasd_{number}")
-        kernel.open_by(1000 + number, "fdasd", f"/dev/dasd_{number}")
+        kernel.add_subchannel(f"0.0.30{number:02x}", busid, **DASD, online="1", disk=f"dasd{number}x")
+        kernel.open_by(1000 + number, "fdasd", f"/dev/dasd{number}x")
     with pytest.raises(Refused) as refused:
         converge(kernel.host(), [{"device": "0.0.8000-0.0.80ff"}])
     assert len(refused.value.refusals) == 200

@@ -53,10 +53,10 @@ CASES = [
 ASK = """
 import json, socket, sys
 with socket.socket(socket.AF_UNIX) as connection:
-    connection.connect("/run/linux01.qmp")
+    connection.connect(f"/run/{sys.argv[1]}.qmp")
     with connection.makefile("rwb") as stream:
         stream.readline()
-        for line in ('{"execute": "qmp_capabilities"}', sys.argv[1]):
+        for line in ('{"execute": "qmp_capabilities"}', sys.argv[2]):
             stream.write(line.encode() + b"\\n")
             stream.flush()
             answer = stream.readline()
@@ -64,10 +64,10 @@ print(answer.decode())
 """
 
 
-def qmp(lab: Lab, host: str, command: str, **arguments: str) -> dict[str, object]:
-    """What the monitor of the guest on that host answers."""
+def qmp(lab: Lab, host: str, command: str, guest: str = "linux01", **arguments: str) -> dict[str, object]:
+    """What the monitor of a guest on that host answers."""
     request = json.dumps({"execute": command, "arguments": arguments})
-    done = lab.command("exec", host, "--", sys.executable, "-c", ASK, request)
+    done = lab.command("exec", host, "--", sys.executable, "-c", ASK, guest, request)
     assert done.returncode == 0, done.stderr
     answer: dict[str, object] = json.loads(done.stdout)
     return answer
@@ -97,9 +97,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield made
 
 
-def end(lab: Lab, host: str) -> None:
-    qmp(lab, host, "quit")
-    until(lambda: lab.shell(host, "[ -e /run/linux01.pid ]").returncode != 0)
+def end(lab: Lab, host: str, guest: str = "linux01") -> None:
+    qmp(lab, host, "quit", guest)
+    until(lambda: lab.shell(host, f"[ -e /run/{guest}.pid ]").returncode != 0)
 
 
 def save(lab: Lab, host: str, squash: str, devno: str) -> str:
@@ -131,5 +131,34 @@ def test_case(name: str, version: str, squash: str, devno: str, says: str, lab: 
     lab.output(host, incoming + " -daemonize")
     try:
         until(lambda: "'running': True" in str(qmp(lab, host, "query-status")))
+    finally:
+        end(lab, host)
+
+
+def test_from_one_guest_to_another_through_a_socket(lab: Lab) -> None:
+    """On one host; the one that waits can be told to end instead."""
+    host, waiting = "new212", qemu("off", "fe.0.1234", passed=False) + " -incoming unix:/run/socket -daemonize"
+    lab.output(host, waiting)
+    assert "'status': 'inmigrate'" in str(qmp(lab, host, "query-status"))
+    end(lab, host)
+    lab.output(host, waiting)
+    lab.output(host, qemu("off", "fe.0.1234", passed=False).replace("linux01", "linux02") + " -daemonize")
+    try:
+        until(lambda: lab.shell(host, "[ -S /run/socket ]").returncode == 0)
+        assert qmp(lab, host, "migrate", "linux02", uri="unix:/run/socket") == {"return": {}}
+        until(lambda: "'running': True" in str(qmp(lab, host, "query-status")))
+        assert "0.0.0003" in lab.output("linux01", "lscss")
+    finally:
+        end(lab, host, "linux02")
+        end(lab, host)
+
+
+def test_a_virtual_device_is_not_taken_away(lab: Lab) -> None:
+    host = "new212"
+    lab.output(host, qemu("off", "", passed=False).replace("virtio-rng-ccw", "virtio-rng-ccw,id=rng") + " -daemonize")
+    try:
+        answers = [str(qmp(lab, host, "device_del", id=name)["error"]) for name in ("rng", "none")]
+        assert "not offered by the quick guest" in answers[0] and "Device 'none' not found" in answers[1]
+        assert "unknown migration protocol: foo" in str(qmp(lab, host, "migrate", uri="foo"))
     finally:
         end(lab, host)

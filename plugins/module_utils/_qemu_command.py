@@ -9,6 +9,7 @@ in which devices come into being: network cards, -device, then drives).
 
 from __future__ import annotations
 
+import json
 from typing import Iterator, Sequence
 
 from ._busid import BadName, GuestDevno
@@ -24,7 +25,12 @@ _HIDDEN = (
 
 
 def properties(text: str, implied: str) -> dict[str, str]:
-    """``driver,key=value``: a doubled comma is one in a value; ``implied`` is the key of a first part without one."""
+    """``driver,key=value``: a doubled comma is one in a value; ``implied`` is the key of a first part without one.
+
+    JSON, as libvirt writes it, is taken too. Raises NotPossible.
+    """
+    if text.startswith("{"):
+        return _json(text)
     found: dict[str, str] = {}
     for position, part in enumerate(text.replace(",,", "\0").split(",")):
         key, equals, value = part.replace("\0", ",").partition("=")
@@ -35,6 +41,15 @@ def properties(text: str, implied: str) -> dict[str, str]:
         elif key:
             found[key] = "on"
     return found
+
+
+def _json(text: str) -> dict[str, str]:
+    try:
+        values = json.loads(text)
+    except ValueError as exc:
+        raise NotPossible(f"{text}: expected key=value,... or a JSON object ({exc})") from exc
+    words = {True: "on", False: "off"}
+    return {key: words[value] if isinstance(value, bool) else str(value) for key, value in values.items()}
 
 
 def options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -72,8 +87,6 @@ def config_of(argv: Sequence[str], qemu: QemuVersion) -> CcwConfig:
 
 
 def _device(text: str) -> list[CcwDevice]:
-    if text.startswith("{"):
-        raise NotPossible(f"-device {text}: devices in JSON are not read; write driver,key=value")
     found = properties(text, "driver")
     driver = found.get("driver", "")
     if not driver or driver.startswith(_HIDDEN):

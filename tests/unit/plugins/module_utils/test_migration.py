@@ -262,6 +262,14 @@ def test_the_channel_devices_of_a_command_line(words, devices):
     assert found == devices.split()
 
 
+def test_devices_in_json_as_libvirt_writes_them():
+    device = '{"driver":"vfio-ccw","id":"hostdev0","sysfsdev":"/x,y","devno":"fe.0.1234","bootindex":1,"fd":true}'
+    (found,) = config_of(["qemu", "-nodefaults", "-device", device], NOW).devices
+    assert str(found) == "vfio-ccw fe.0.1234"
+    with pytest.raises(NotPossible, match="a JSON object"):
+        config_of(["qemu", "-nodefaults", "-device", '{"driver":'], NOW)
+
+
 def test_the_machine_of_a_command_line():
     made = config_of(["q", "-machine", "s390-ccw-virtio-2.10,s390-squash-mcss=on", "-nodefaults"], OLD)
     assert (made.machine, made.squash) == ("s390-ccw-virtio-2.10", True)

@@ -7,9 +7,9 @@ Source: Linux drivers/base/class.c, driver.c, power/sysfs.c; lib/idr.c.
 from __future__ import annotations
 
 import errno
+import heapq
 import threading
 from collections.abc import Callable
-from itertools import count
 
 from ccwemu.machine.cstring import cstring, error
 from ccwemu.machine.kernel import Kernel
@@ -105,11 +105,16 @@ class IdAllocator:
 
     def __init__(self) -> None:
         self._used: set[int] = set()
+        self._free: list[int] = []
+        """A heap of those that were given back: all below the number of those that are used and these."""
 
     def get(self) -> int:
-        number = next(number for number in count() if number not in self._used)
+        number = heapq.heappop(self._free) if self._free else len(self._used)
         self._used.add(number)
         return number
 
     def put(self, number: int) -> None:
-        self._used.discard(number)
+        """Give a number back. One that is free already is no error."""
+        if number in self._used:
+            self._used.remove(number)
+            heapq.heappush(self._free, number)

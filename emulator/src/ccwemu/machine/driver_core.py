@@ -178,7 +178,8 @@ class Driver:
         self.bus = bus
         self.name = name
         self.module = module
-        self.devices: list[Device] = []
+        self.devices: dict[Device, None] = {}
+        """Those that are bound to it, the newest last."""
         self.directory = Directory(name)
 
     def probe(self, device: Device) -> None:
@@ -335,7 +336,7 @@ class Bus:
             _unlink_driver(device, driver)
             device.driver = None
             raise
-        driver.devices.append(device)
+        driver.devices[device] = None
         device.emit("bind")
 
     def release(self, device: Device, only: Driver | None = None) -> None:
@@ -350,7 +351,7 @@ class Bus:
             _unlink_driver(device, driver)
             driver.remove(device)
             device.driver = None
-            driver.devices.remove(device)
+            del driver.devices[device]
             device.emit("unbind")
 
     def bind(self, driver: Driver, data: bytes) -> None:

@@ -104,7 +104,7 @@ EXEC = [
     ("libudev's switch", ["printenv", "SYSTEMD_DEVICE_VERIFY_SYSFS"], "", (0, "0\n", "")),
     ("the mounted disk", ["cat", "/srv/data/note"], "", (0, "in use", "")),
     ("its mount", ["grep", "-c", "^/dev/dasdb1 /srv/data", "/proc/mounts"], "", (0, "1\n", "")),
-    ("the first sysfs line", ["sh", "-c", "grep -m1 sysfs /proc/mounts | cut -c-10"], "", (0, "sysfs /sys\n", "")),
+    ("the first sysfs line", ["sh", "-c", "grep -m1 ^sysfs /proc/mounts | cut -c-10"], "", (0, "sysfs /sys\n", "")),
     ("the kernel's release", ["cat", "/proc/sys/kernel/osrelease"], "", (0, "6.1.0-29-s390x\n", "")),
     ("/proc/self is the caller", ["readlink", "-f", "/proc/self/exe"], "", (0, "/usr/bin/readlink\n", "")),
     ("processes of its own", ["sh", "-c", "ps -e -o pid= | sort -n | head -1 | tr -d ' '"], "", (0, "1\n", "")),

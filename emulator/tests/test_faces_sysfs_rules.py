@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 
 from ccwemu.faces.fuse import TreeFace
+from ccwemu.faces.rules import Wiring
+from ccwemu.faces.sysfs import sysfs_face
 from ccwemu.machine.tree import Attribute, Directory, Link
 from ccwemu.namespace import root as node_root
 from ccwemu.namespace.launch import NodeSpec, launch
@@ -247,7 +249,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
     faces: list[TreeFace] = []
 
     def serve(name: str, fd: int, proc: int | None) -> None:
-        faces.append(TreeFace(small_tree(), fd, name=name))
+        faces.append(sysfs_face(small_tree(), fd, name, Wiring()))
         faces[-1].start()
 
     namespace = launch(NodeSpec("probe", root, binds, faces=["sys"]), serve, ids)

@@ -17,11 +17,30 @@ EMULATOR = PROJECT / "emulator" / "src" / "ccwemu"
 FORBIDDEN = [
     (
         "machine",
-        ["userspace", "faces", "guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core"],
+        [
+            "userspace",
+            "faces",
+            "guest",
+            "lab",
+            "namespace",
+            "tools",
+            "cli",
+            "hostio",
+            "disk",
+            "channel",
+            "_core",
+            "_mirror",
+        ],
     ),
     ("faces", ["guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core"]),
-    ("namespace", ["userspace", "guest", "lab", "faces", "machine", "cli", "hostio", "disk", "channel", "_core"]),
-    ("userspace", ["faces", "guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core"]),
+    (
+        "namespace",
+        ["userspace", "guest", "lab", "faces", "machine", "cli", "hostio", "disk", "channel", "_core", "_mirror"],
+    ),
+    (
+        "userspace",
+        ["faces", "guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core", "_mirror"],
+    ),
     ("guest", ["lab", "cli"]),
     ("tools", ["lab", "cli"]),
     (

@@ -7,10 +7,10 @@ import errno
 import os
 import select
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from ccwemu.faces.rules import Rules
+from ccwemu.machine.lock import MachineLock
 from ccwemu.machine.tree import Attribute, DeviceFile, Directory, Node, OpenDevice
 
 DEFAULT_POLLMASK = select.POLLIN | select.POLLOUT | select.POLLRDNORM | select.POLLWRNORM
@@ -32,7 +32,7 @@ class OpenAttribute:
 
     node: Attribute
     rules: Rules
-    lock: AbstractContextManager[object]
+    lock: MachineLock
     content: bytes | None = None
     position: int = 0
 
@@ -40,7 +40,7 @@ class OpenAttribute:
         """seq_file's way: made anew at offset 0 and wherever the reader jumps; the rest of it is read on."""
         if self.content is None or offset == 0 or offset != self.position:
             self._must_live()
-            with self.lock:
+            with self.lock.reading():
                 self.content = self.node.show()
         data = self.content[offset : offset + size]
         if not data:

@@ -48,7 +48,7 @@ class TreeFace:
         self._guard = threading.Lock()
         blocking = frozenset({Op.WRITE, Op.OPEN, Op.READ}) if rules is DEVICES else frozenset({Op.WRITE})
         at_once = frozenset({Op.RELEASE}) if rules is DEVICES else frozenset()
-        self.session = Session(fd, name, self._handlers(), blocking, rules.max_write, at_once)
+        self.session = Session(fd, name, self._handlers(), blocking, rules.max_write, at_once, self._receive)
 
     def start(self) -> None:
         self._root.watchers.append(self._tree_changed)
@@ -59,12 +59,16 @@ class TreeFace:
             self._root.watchers.remove(self._tree_changed)
         self.session.close()
 
+    def _receive(self, fd: int, buffer: bytearray) -> int:
+        """Read the next request that is to be answered here; its size."""
+        return os.readv(fd, [buffer])
+
     # -- what the kernel has cached ---------------------------------------------------------------------------------
 
     def _tree_changed(self, parent: Directory, node: Node) -> None:
         """Called by the tree, mostly with the machine's lock held: only note what the kernel must forget."""
-        nodeid = wire.ROOT_ID if parent is self._root else parent.ino
-        if nodeid not in self._nodes:
+        nodeid = self._number(parent)
+        if not self._knows(nodeid):
             return
         if not node.alive:
             self._stale.append((nodeid, node.name))
@@ -132,6 +136,14 @@ class TreeFace:
 
     # -- names and inodes -------------------------------------------------------------------------------------------
 
+    def _number(self, node: Node) -> int:
+        """The inode number that the kernel is given for a node."""
+        return wire.ROOT_ID if node is self._root else node.ino
+
+    def _knows(self, nodeid: int) -> bool:
+        """Whether the kernel was told of a node, and has not forgotten it."""
+        return nodeid in self._nodes
+
     def _node(self, nodeid: int) -> Node:
         """The node of an inode number that the kernel was given. Raises ENOENT when it has left the tree."""
         node = self._nodes.get(nodeid)
@@ -146,11 +158,10 @@ class TreeFace:
         return node
 
     def _attr(self, node: Node) -> bytes:
-        inode = wire.ROOT_ID if node is self._root else node.ino
         seconds, rest = divmod(int(node.mtime * 1e9), 1_000_000_000)
         mode = node.type_bits | node.mode
         return wire.ATTR.pack(
-            inode,
+            self._number(node),
             node.size,
             0,
             seconds,
@@ -355,8 +366,7 @@ class TreeFace:
                 # node number 0: no lookup is counted, as for . and .. and for what has just vanished
                 known = node.alive and index >= 2
                 out += self._entry(node) if known else bytes(extra)
-            inode = wire.ROOT_ID if node is self._root else node.ino
-            record = wire.DIRENT.pack(inode, index + 1, len(raw), node.type_bits >> 12) + raw
+            record = wire.DIRENT.pack(self._number(node), index + 1, len(raw), node.type_bits >> 12) + raw
             out += record.ljust(length, b"\0")
         return bytes(out)
 

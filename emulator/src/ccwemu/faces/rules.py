@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from ccwemu.machine.lock import MachineLock
 from ccwemu.machine.tree import PAGE_SIZE
 
 FOREVER = 1 << 30
@@ -39,8 +38,8 @@ DEVICES = Rules(max_write=1024 * 1024)
 class Wiring:
     """How a face is tied to its machine and to the machine's other faces."""
 
-    lock: AbstractContextManager[object] = field(default_factory=threading.RLock)
-    """Held around every show, store and open: the machine's lock."""
+    lock: MachineLock = field(default_factory=MachineLock)
+    """The machine's: held around every show (to read), store and open."""
     before_store: Callable[[], None] = lambda: None
     """Called before each store, without the lock."""
     changed: Callable[[], None] = lambda: None

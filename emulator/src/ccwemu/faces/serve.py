@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from ccwemu.faces.devnodes import devices_face
@@ -13,6 +12,7 @@ from ccwemu.faces.fuse import TreeFace
 from ccwemu.faces.procfs import procfs_face
 from ccwemu.faces.rules import Wiring
 from ccwemu.faces.sysfs import sysfs_face
+from ccwemu.machine.lock import MachineLock
 from ccwemu.machine.tree import Directory
 
 
@@ -26,7 +26,7 @@ class Visible(Protocol):
     @property
     def dev(self) -> Directory: ...
     @property
-    def lock(self) -> AbstractContextManager[object]: ...
+    def lock(self) -> MachineLock: ...
 
 
 class Faces:

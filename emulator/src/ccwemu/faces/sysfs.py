@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from ccwemu.faces.fuse import TreeFace
-from ccwemu.faces.rules import SYSFS, Wiring
+from ccwemu.faces.mirrored import MirroredFace
+from ccwemu.faces.rules import Wiring
 from ccwemu.machine.tree import Directory
 
 
 def sysfs_face(root: Directory, fd: int, node: str, wiring: Wiring) -> TreeFace:
-    return TreeFace(root, fd, name=f"{node} /sys", rules=SYSFS, wiring=wiring)
+    return MirroredFace(root, fd, name=f"{node} /sys", wiring=wiring)

@@ -146,6 +146,9 @@ _MOST_WAITING = 256
 Handler = Callable[[Request, memoryview], "bytes | None"]
 """Returns the body of the answer; None for a request that has none. Raises OSError for an error answer."""
 
+Receive = Callable[[int, bytearray], int]
+"""Reads a request from a descriptor into a buffer and returns its size; it may answer others before. Raises OSError."""
+
 
 class Session:
     """One mount. ``handlers`` answers each request code; one without a handler is answered ENOSYS.
@@ -163,6 +166,7 @@ class Session:
         blocking: frozenset[Op],
         max_write: int,
         at_once: frozenset[Op] = frozenset(),
+        receive: Receive = lambda fd, buffer: os.readv(fd, [buffer]),
     ) -> None:
         self.fd = fd
         self.name = name
@@ -173,6 +177,7 @@ class Session:
         self._spare_count = 0
         self._guard = threading.Lock()
         self._at_once = at_once
+        self._receive_into = receive
         self._reading = threading.Lock()
         self._catching_up = threading.Lock()
         if at_once:
@@ -273,7 +278,7 @@ class Session:
         """Read one request, and answer it if it is to be answered at once. None where there is none (any more)."""
         with self._reading:
             try:
-                size = os.readv(self.fd, [buffer])
+                size = self._receive_into(self.fd, buffer)
             except OSError as error:
                 if error.errno in (errno.EAGAIN, errno.EINTR, errno.ENOENT):  # ENOENT: the request was interrupted
                     return None

@@ -118,7 +118,7 @@ class Subchannel(Device):
         if self.kernel.facts.driver_override:
             yield self.override.attribute()
         if spec.type == IO:
-            yield text_attribute("chpids", self._chpids)
+            yield text_attribute("chpids", self._chpids())
             yield text_attribute("pimpampom", lambda: f"{spec.pim:02x} {self.pam:02x} {spec.pom:02x}")
             if self.kernel.facts.dev_busid:
                 yield text_attribute("dev_busid", spec.devno or "none")

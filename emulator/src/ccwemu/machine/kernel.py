@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 
 from ccwemu.machine import klog
 from ccwemu.machine.klog import KernelLog
+from ccwemu.machine.lock import MachineLock
 from ccwemu.machine.tree import Attribute, Directory
 from ccwemu.machine.uevent import UeventLog
 from ccwemu.machine.versions import KernelFacts, facts
@@ -21,7 +21,7 @@ class Kernel:
     def __init__(self, release: str, threaded: bool = True) -> None:
         self.release = release
         self.facts: KernelFacts = facts(release)
-        self.lock = threading.Condition(threading.RLock())
+        self.lock = MachineLock()
         self.log = KernelLog()
         self.uevents = UeventLog()
         self.work = WorkQueue(self.lock, lambda text: self.log.append(text, klog.ERR), threaded)
@@ -56,6 +56,5 @@ def ensure(root: Directory, path: str) -> Directory:
 def text_attribute(name: str, text: str | Callable[[], str], mode: int = 0o444) -> Attribute:
     """A read-only attribute that ends its value with a newline."""
     if isinstance(text, str):
-        fixed = f"{text}\n"
-        return Attribute(name, mode, lambda: fixed)
+        return Attribute(name, mode, f"{text}\n")
     return Attribute(name, mode, lambda: f"{text()}\n")

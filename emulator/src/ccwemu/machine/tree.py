@@ -23,9 +23,9 @@ _inode_numbers = itertools.count(2)
 class Node:
     """A node: name, permission bits, owner. ``alive`` turns false when it is removed from its tree."""
 
+    __slots__ = ("alive", "gid", "ino", "mode", "mtime", "name", "parent", "uid")
+
     type_bits = 0
-    has_fixed_size = True
-    """Whether ``size`` is the same at each look."""
 
     def __init__(self, name: str, mode: int) -> None:
         self.name = name
@@ -36,6 +36,11 @@ class Node:
         self.mtime = time.time()
         self.parent: Directory | None = None
         self.alive = True
+
+    @property
+    def has_fixed_size(self) -> bool:
+        """Whether ``size`` is the same at each look."""
+        return True
 
     @property
     def size(self) -> int:
@@ -57,6 +62,8 @@ _N = TypeVar("_N", bound=Node)
 
 class Directory(Node):
     """A directory. Its children keep the order in which they were added."""
+
+    __slots__ = ("_children", "watchers")
 
     type_bits = 0o040000
 
@@ -126,11 +133,14 @@ def _bury(node: Node) -> None:
 class Attribute(Node):
     """A file whose content is made at each read: a sysfs attribute, a proc file.
 
-    ``show`` returns the content, ``store`` takes what one write() brought (at most a page, cut by the
-    face) and both raise OSError with the kernel's errno. ``st_size`` is 4096 in sysfs.
+    ``show`` returns the content, or is one that never changes; ``store`` takes what one write() brought (at most a
+    page, cut by the face). Both raise OSError with the kernel's errno. A show function changes nothing, and what it
+    returns depends on nothing that changes without the machine's lock. ``st_size`` is 4096 in sysfs.
     In a proc file it is None, the length of the content at that time: Linux says 0 there and refuses splice(2), which a
     FUSE file cannot refuse, so that busybox's cat and Python's shutil would find a file of no bytes empty.
     """
+
+    __slots__ = ("_show", "_st_size", "_store")
 
     type_bits = 0o100000
 
@@ -138,7 +148,7 @@ class Attribute(Node):
         self,
         name: str,
         mode: int,
-        show: Callable[[], str | bytes] | None = None,
+        show: Callable[[], str | bytes] | str | bytes | None = None,
         store: Callable[[bytes], None] | None = None,
         st_size: int | None = PAGE_SIZE,
     ) -> None:
@@ -146,7 +156,17 @@ class Attribute(Node):
         self._show = show
         self._store = store
         self._st_size = st_size
-        self.has_fixed_size = st_size is not None
+
+    @property
+    def has_fixed_size(self) -> bool:
+        return self._st_size is not None
+
+    @property
+    def constant(self) -> bytes | None:
+        """The content if it never changes."""
+        if isinstance(self._show, str):
+            return self._show.encode()
+        return self._show if isinstance(self._show, bytes) else None
 
     @property
     def size(self) -> int:
@@ -161,7 +181,7 @@ class Attribute(Node):
         """The content. Raises OSError: EIO where nothing can be read, or what the kernel's show returns."""
         if self._show is None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        value = self._show()
+        value = self._show if isinstance(self._show, (str, bytes)) else self._show()
         return value.encode() if isinstance(value, str) else value
 
     def store(self, data: bytes) -> None:
@@ -173,6 +193,8 @@ class Attribute(Node):
 
 class Link(Node):
     """A symbolic link to another node of the tree (relative, as sysfs makes them) or to a fixed text."""
+
+    __slots__ = ("target",)
 
     type_bits = 0o120000
 
@@ -207,8 +229,9 @@ class DeviceFile(Node):
     ``open`` gets the open(2) flags and returns an :class:`OpenDevice` or raises OSError.
     """
 
+    __slots__ = ("_size", "kind", "open", "rdev")
+
     type_bits = 0o100000
-    has_fixed_size = False
 
     def __init__(
         self,
@@ -224,6 +247,10 @@ class DeviceFile(Node):
         self.rdev = rdev
         self.open = open_
         self._size = size
+
+    @property
+    def has_fixed_size(self) -> bool:
+        return False
 
     @property
     def size(self) -> int:

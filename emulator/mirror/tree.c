@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The tree of a mirror: nodes by number and by name, what they hold, who has them open. */
+#define _DEFAULT_SOURCE
+#include "tree.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CHAINS 1024u
+
+/* --- tables --- */
+
+static size_t hash_id(uint64_t id)
+{
+	return (size_t)(id * 0x9e3779b97f4a7c15ull >> 16);
+}
+
+static size_t hash_name(const struct node *directory, const char *name, size_t length)
+{
+	uint64_t hash = directory->id * 0x9e3779b97f4a7c15ull;
+
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ (unsigned char)name[i]) * 0x100000001b3ull;
+	return (size_t)(hash ^ hash >> 29);
+}
+
+static struct node **id_chain(const struct mirror *mirror, uint64_t id)
+{
+	return &mirror->ids.chains[hash_id(id) & (mirror->ids.size - 1)];
+}
+
+static struct node **name_chain(const struct mirror *mirror, const struct node *directory, const char *name,
+				size_t length)
+{
+	return &mirror->names.chains[hash_name(directory, name, length) & (mirror->names.size - 1)];
+}
+
+static void insert_id(struct mirror *mirror, struct node *node)
+{
+	struct node **chain = id_chain(mirror, node->id);
+
+	node->next_id = *chain;
+	*chain = node;
+}
+
+static void insert_name(struct mirror *mirror, struct node *node)
+{
+	struct node **chain = name_chain(mirror, node->parent, node->name, node->name_length);
+
+	node->next_name = *chain;
+	*chain = node;
+}
+
+static void remove_id(struct mirror *mirror, struct node *node)
+{
+	struct node **place = id_chain(mirror, node->id);
+
+	while (*place != node)
+		place = &(*place)->next_id;
+	*place = node->next_id;
+}
+
+static void remove_name(struct mirror *mirror, struct node *node)
+{
+	struct node **place = name_chain(mirror, node->parent, node->name, node->name_length);
+
+	while (*place != node)
+		place = &(*place)->next_name;
+	*place = node->next_name;
+}
+
+/* Chains grow with the nodes. Without memory for that they only become longer. */
+static void grow_tables(struct mirror *mirror)
+{
+	struct table ids = mirror->ids, names = mirror->names;
+	size_t size = ids.size * 2;
+	struct node **more_ids, **more_names;
+
+	if (mirror->node_count + mirror->dead_count < ids.size)
+		return;
+	more_ids = calloc(size, sizeof(*more_ids));
+	more_names = calloc(size, sizeof(*more_names));
+	if (!more_ids || !more_names) {
+		free(more_ids);
+		free(more_names);
+		return;
+	}
+	mirror->ids = (struct table){more_ids, size};
+	mirror->names = (struct table){more_names, size};
+	for (size_t i = 0; i < ids.size; i++)
+		for (struct node *node = ids.chains[i], *next; node; node = next) {
+			next = node->next_id;
+			insert_id(mirror, node);
+			if (node->parent)
+				insert_name(mirror, node);
+		}
+	free(ids.chains);
+	free(names.chains);
+}
+
+struct node *find_node(const struct mirror *mirror, uint64_t id)
+{
+	struct node *node = *id_chain(mirror, id);
+
+	while (node && node->id != id)
+		node = node->next_id;
+	return node;
+}
+
+struct node *find_child(const struct mirror *mirror, const struct node *directory, const char *name, size_t length)
+{
+	struct node *node = *name_chain(mirror, directory, name, length);
+
+	while (node && (node->parent != directory || node->name_length != length || memcmp(node->name, name, length)))
+		node = node->next_name;
+	return node;
+}
+
+/* --- contents --- */
+
+static struct content *new_content(const void *data, size_t size, int error)
+{
+	struct content *content = malloc(sizeof(*content) + size);
+
+	if (!content)
+		return NULL;
+	content->references = 1;
+	content->error = error;
+	content->size = size;
+	if (size)
+		memcpy(content->data, data, size);
+	return content;
+}
+
+void drop_content(struct content *content)
+{
+	if (content && !--content->references)
+		free(content);
+}
+
+struct content *current_content(const struct mirror *mirror, const struct node *node)
+{
+	if (node->fixed || (node->content && !mirror->changing && node->made == mirror->generation))
+		return node->content;
+	return NULL;
+}
+
+static void set_content(struct mirror *mirror, struct node *node, struct content *content)
+{
+	drop_content(node->content);
+	node->content = content;
+	node->made = mirror->generation;
+}
+
+/* --- children --- */
+
+uint32_t first_child_at(const struct node *directory, uint64_t position)
+{
+	uint32_t low = 0, high = directory->child_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (directory->children[middle]->position < position)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int append_child(struct node *directory, struct node *child)
+{
+	if (directory->child_count == directory->child_room) {
+		uint32_t room = directory->child_room ? directory->child_room * 2 : 4;
+		struct node **more = room > directory->child_room
+			? realloc(directory->children, room * sizeof(*more)) : NULL;
+
+		if (!more)
+			return ENOMEM;
+		directory->children = more;
+		directory->child_room = room;
+	}
+	child->position = directory->next_position++;
+	child->parent = directory;
+	directory->children[directory->child_count++] = child;
+	directory->directories += is_directory(child);
+	return 0;
+}
+
+static void remove_child(struct node *directory, struct node *child)
+{
+	uint32_t index = first_child_at(directory, child->position);
+
+	directory->child_count--;
+	memmove(&directory->children[index], &directory->children[index + 1],
+		(directory->child_count - index) * sizeof(child));
+	directory->directories -= is_directory(child);
+}
+
+/* --- nodes --- */
+
+static struct node *new_node(const struct mirror_entry *entry)
+{
+	struct node *node = calloc(1, sizeof(*node) + entry->name_length);
+
+	if (!node)
+		return NULL;
+	node->id = entry->id;
+	node->owner = entry->owner;
+	node->mode = entry->mode;
+	node->uid = entry->uid;
+	node->gid = entry->gid;
+	node->size = entry->size;
+	node->mtime = entry->mtime;
+	node->target = entry->target;
+	node->alive = true;
+	node->name_length = (uint8_t)entry->name_length;
+	if (entry->name_length)
+		memcpy(node->name, entry->name, entry->name_length);
+	if (entry->content) {
+		node->content = new_content(entry->content, entry->content_size, 0);
+		node->fixed = true;
+		if (!node->content) {
+			free(node);
+			return NULL;
+		}
+	}
+	return node;
+}
+
+static void free_node(struct node *node)
+{
+	drop_content(node->content);
+	free(node->children);
+	free(node);
+}
+
+/* Nobody knows a node any more that has left the tree. */
+static void release_if_unused(struct mirror *mirror, struct node *node)
+{
+	if (node->alive || node->lookups || node->opens)
+		return;
+	mirror->released[mirror->released_count++] = node->owner;
+	remove_id(mirror, node);
+	mirror->dead_count--;
+	free_node(node);
+}
+
+void forget(struct mirror *mirror, uint64_t id, uint64_t lookups)
+{
+	struct node *node = find_node(mirror, id);
+
+	if (!node || node == mirror->root)
+		return;
+	node->lookups -= lookups < node->lookups ? lookups : node->lookups;
+	release_if_unused(mirror, node);
+}
+
+static void bury(struct mirror *mirror, struct node *node)
+{
+	while (node->child_count) {
+		struct node *child = node->children[--node->child_count];
+
+		remove_name(mirror, child);
+		bury(mirror, child);
+	}
+	node->directories = 0;
+	node->parent = NULL;
+	node->alive = false;
+	mirror->node_count--;
+	mirror->dead_count++;
+	release_if_unused(mirror, node);
+}
+
+/* Room for every owner to be released later without asking for memory then. */
+static int reserve_release(struct mirror *mirror)
+{
+	size_t needed = mirror->node_count + mirror->dead_count + mirror->released_count + 1;
+	size_t room = mirror->released_room ? mirror->released_room * 2 : FIRST_CHAINS;
+	void **more;
+
+	if (needed <= mirror->released_room)
+		return 0;
+	more = realloc(mirror->released, room * sizeof(*more));
+	if (!more)
+		return ENOMEM;
+	mirror->released = more;
+	mirror->released_room = room;
+	return 0;
+}
+
+struct mirror *mirror_new(const struct mirror_entry *root)
+{
+	struct mirror *mirror = calloc(1, sizeof(*mirror));
+
+	if (!mirror)
+		return NULL;
+	mirror->ids = (struct table){calloc(FIRST_CHAINS, sizeof(struct node *)), FIRST_CHAINS};
+	mirror->names = (struct table){calloc(FIRST_CHAINS, sizeof(struct node *)), FIRST_CHAINS};
+	mirror->root = new_node(root);
+	mirror->first_free = SIZE_MAX;
+	if (!mirror->ids.chains || !mirror->names.chains || !mirror->root) {
+		if (mirror->root)
+			free_node(mirror->root);
+		free(mirror->ids.chains);
+		free(mirror->names.chains);
+		free(mirror);
+		return NULL;
+	}
+	pthread_mutex_init(&mirror->lock, NULL);
+	mirror->root->id = MIRROR_ROOT;
+	mirror->node_count = 1;
+	insert_id(mirror, mirror->root);
+	return mirror;
+}
+
+void mirror_free(struct mirror *mirror, void (*release)(void *owner))
+{
+	for (size_t i = 0; i < mirror->released_count; i++)
+		release(mirror->released[i]);
+	for (size_t i = 0; i < mirror->file_count; i++)
+		drop_content(mirror->files[i].content);
+	for (size_t i = 0; i < mirror->ids.size; i++)
+		for (struct node *node = mirror->ids.chains[i], *next; node; node = next) {
+			next = node->next_id;
+			release(node->owner);
+			free_node(node);
+		}
+	pthread_mutex_destroy(&mirror->lock);
+	free(mirror->ids.chains);
+	free(mirror->names.chains);
+	free(mirror->files);
+	free(mirror->released);
+	free(mirror);
+}
+
+static bool is_possible(const struct mirror_entry *entry)
+{
+	return entry->name_length && entry->name_length <= MIRROR_NAME_MAX && entry->id != MIRROR_ROOT &&
+	       (S_ISDIR(entry->mode) || S_ISREG(entry->mode) || S_ISLNK(entry->mode));
+}
+
+static int add(struct mirror *mirror, uint64_t parent, const struct mirror_entry *entry)
+{
+	struct node *directory = find_node(mirror, parent);
+	struct node *node;
+
+	if (!is_possible(entry))
+		return EINVAL;
+	if (!directory || !directory->alive || !is_directory(directory))
+		return ENOENT;
+	if (find_node(mirror, entry->id) || find_child(mirror, directory, entry->name, entry->name_length))
+		return EEXIST;
+	grow_tables(mirror);
+	node = reserve_release(mirror) ? NULL : new_node(entry);
+	if (!node)
+		return ENOMEM;
+	if (append_child(directory, node)) {
+		free_node(node);
+		return ENOMEM;
+	}
+	insert_id(mirror, node);
+	insert_name(mirror, node);
+	mirror->node_count++;
+	return 0;
+}
+
+int mirror_add(struct mirror *mirror, uint64_t parent, const struct mirror_entry *entry)
+{
+	int error;
+
+	pthread_mutex_lock(&mirror->lock);
+	error = add(mirror, parent, entry);
+	pthread_mutex_unlock(&mirror->lock);
+	return error;
+}
+
+void mirror_remove(struct mirror *mirror, uint64_t id)
+{
+	struct node *node;
+
+	pthread_mutex_lock(&mirror->lock);
+	node = find_node(mirror, id);
+	if (node && node->parent) {
+		remove_name(mirror, node);
+		remove_child(node->parent, node);
+		bury(mirror, node);
+	}
+	pthread_mutex_unlock(&mirror->lock);
+}
+
+void mirror_set_attributes(struct mirror *mirror, uint64_t id, uint32_t mode, uint32_t uid, uint32_t gid,
+			   uint64_t mtime)
+{
+	struct node *node;
+
+	pthread_mutex_lock(&mirror->lock);
+	node = find_node(mirror, id);
+	if (node) {
+		node->mode = (node->mode & S_IFMT) | (mode & ~(uint32_t)S_IFMT);
+		node->uid = uid;
+		node->gid = gid;
+		node->mtime = mtime;
+	}
+	pthread_mutex_unlock(&mirror->lock);
+}
+
+bool mirror_is_known(struct mirror *mirror, uint64_t id)
+{
+	struct node *node;
+	bool known;
+
+	pthread_mutex_lock(&mirror->lock);
+	node = find_node(mirror, id);
+	known = node && (node == mirror->root || node->lookups);
+	pthread_mutex_unlock(&mirror->lock);
+	return known;
+}
+
+void *mirror_owner(struct mirror *mirror, uint64_t id)
+{
+	struct node *node;
+	void *owner;
+
+	pthread_mutex_lock(&mirror->lock);
+	node = find_node(mirror, id);
+	owner = node ? node->owner : NULL;
+	pthread_mutex_unlock(&mirror->lock);
+	return owner;
+}
+
+size_t mirror_take_released(struct mirror *mirror, void **owners, size_t size)
+{
+	size_t count;
+
+	pthread_mutex_lock(&mirror->lock);
+	count = mirror->released_count < size ? mirror->released_count : size;
+	mirror->released_count -= count;
+	if (count)
+		memcpy(owners, &mirror->released[mirror->released_count], count * sizeof(*owners));
+	pthread_mutex_unlock(&mirror->lock);
+	return count;
+}
+
+void mirror_set_changing(struct mirror *mirror, bool changing)
+{
+	pthread_mutex_lock(&mirror->lock);
+	mirror->changing = changing;
+	mirror->generation += changing;
+	pthread_mutex_unlock(&mirror->lock);
+}
+
+/* --- open files --- */
+
+uint64_t open_node(struct mirror *mirror, struct node *node)
+{
+	size_t index = mirror->first_free;
+
+	if (index == SIZE_MAX) {
+		if (mirror->file_count == mirror->file_room) {
+			size_t room = mirror->file_room ? mirror->file_room * 2 : 64;
+			struct open_file *more = realloc(mirror->files, room * sizeof(*more));
+
+			if (!more)
+				return 0;
+			mirror->files = more;
+			mirror->file_room = room;
+		}
+		index = mirror->file_count++;
+	} else {
+		mirror->first_free = mirror->files[index].next_free;
+	}
+	mirror->files[index] = (struct open_file){.node = node};
+	node->opens++;
+	mirror->open_count++;
+	return MIRROR_HANDLE | index;
+}
+
+struct open_file *find_open(const struct mirror *mirror, uint64_t handle)
+{
+	uint64_t index = handle & ~MIRROR_HANDLE;
+
+	if (!(handle & MIRROR_HANDLE) || index >= mirror->file_count || !mirror->files[index].node)
+		return NULL;
+	return &mirror->files[index];
+}
+
+void close_file(struct mirror *mirror, uint64_t handle)
+{
+	struct open_file *file = find_open(mirror, handle);
+	struct node *node;
+
+	if (!file)
+		return;
+	node = file->node;
+	drop_content(file->content);
+	*file = (struct open_file){.next_free = mirror->first_free};
+	mirror->first_free = (size_t)(handle & ~MIRROR_HANDLE);
+	mirror->open_count--;
+	node->opens--;
+	release_if_unused(mirror, node);
+}
+
+void *mirror_opened(struct mirror *mirror, uint64_t handle)
+{
+	struct open_file *file;
+	void *owner;
+
+	pthread_mutex_lock(&mirror->lock);
+	file = find_open(mirror, handle);
+	owner = file ? file->node->owner : NULL;
+	pthread_mutex_unlock(&mirror->lock);
+	return owner;
+}
+
+int mirror_keep(struct mirror *mirror, uint64_t id, const void *data, size_t size, int error)
+{
+	struct content *content = new_content(data, size, error);
+	struct node *node;
+
+	if (!content)
+		return ENOMEM;
+	pthread_mutex_lock(&mirror->lock);
+	node = find_node(mirror, id);
+	if (node && S_ISREG(node->mode) && !node->fixed && !mirror->changing)
+		set_content(mirror, node, content);
+	else
+		drop_content(content);
+	pthread_mutex_unlock(&mirror->lock);
+	return 0;
+}
+
+int mirror_supply(struct mirror *mirror, uint64_t handle, const void *data, size_t size, int error, uint64_t offset)
+{
+	struct content *content = new_content(data, size, error);
+	struct open_file *file;
+
+	if (!content)
+		return ENOMEM;
+	pthread_mutex_lock(&mirror->lock);
+	file = find_open(mirror, handle);
+	if (file) {
+		if (!file->node->fixed && !mirror->changing) {
+			content->references++;
+			set_content(mirror, file->node, content);
+		}
+		if (!error) {
+			content->references++;
+			drop_content(file->content);
+			file->content = content;
+			file->offset = offset;
+		}
+	}
+	drop_content(content);
+	pthread_mutex_unlock(&mirror->lock);
+	return file ? 0 : EBADF;
+}
+
+void mirror_count(struct mirror *mirror, struct mirror_counts *counts)
+{
+	pthread_mutex_lock(&mirror->lock);
+	counts->nodes = mirror->node_count;
+	counts->dead = mirror->dead_count;
+	counts->open = mirror->open_count;
+	counts->answered = mirror->answered;
+	counts->handed_over = mirror->handed_over;
+	pthread_mutex_unlock(&mirror->lock);
+}

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fuzzing of the channel core, with address and undefined-behaviour sanitizers.
+"""Fuzzing of the channel core, and of the mirror that answers FUSE requests, with sanitizers (address, undefined).
 
     run.py fuzz      libFuzzer (clang), FUZZ_SECONDS (60) for each target; what it finds lands in build/fuzz/found
     run.py corpus    each input of the kept corpus, and each seed, once (gcc)
     run.py keep      make the kept corpus anew: the fewest of all inputs that reach what all of them reach
 
-FUZZ_TARGETS (all): program orb regions image.
+FUZZ_TARGETS (all): program orb regions image mirror.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 CORE = PROJECT / "emulator" / "core"
 BUILD = PROJECT / "build" / "fuzz"
-TARGETS = ("program", "orb", "regions", "image")
+MIRROR = PROJECT / "emulator" / "mirror"
+TARGETS = ("program", "orb", "regions", "image", "mirror")
 
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 CFLAGS = ["-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-Wall", "-Wextra", *SANITIZERS]
@@ -59,8 +60,10 @@ def _build(compiler: str, targets: list[str]) -> dict[str, Path]:
     objects = BUILD / compiler
     shutil.rmtree(objects, ignore_errors=True)
     objects.mkdir(parents=True)
-    sources = [str(source) for source in sorted(core.glob("*.c"))] + [str(HERE / "machine.c")]
-    command = [*COMPILERS[compiler], f"-I{core}", f"-I{HERE}"]
+    sources = [str(source) for room in (core, MIRROR) for source in sorted(room.glob("*.c"))] + [
+        str(HERE / "machine.c")
+    ]
+    command = [*COMPILERS[compiler], f"-I{core}", f"-I{MIRROR}", f"-I{HERE}"]
     _run([*command, "-c", *sources], objects)
     shared = [str(path) for path in sorted(objects.glob("*.o"))]
     runner = [str(HERE / "replay.c")] if compiler == "gcc" else []

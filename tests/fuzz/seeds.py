@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Inputs to begin with: programs as Linux issues them, in the notation of each fuzz target."""
+"""Inputs to begin with, in each fuzz target's notation: programs as Linux issues them, requests as it makes them."""
 
 from __future__ import annotations
 
@@ -154,4 +154,20 @@ def _inputs() -> dict[str, bytes]:
     track = {"home": (3, b"\1"), "count": (27, b"\xff\xff\xff"), "end": (21, b"\xff" * 8), "length": (21, COUNT)}
     for name, (place, content) in track.items():
         files[f"image/{name}"] = b"\0" + struct.pack(">HBB", place, 0x80, len(content)) + content
+    directory, regular, link = b"\0\1\2\0\x40\0", b"\0\2\3\1\x41\0", b"\0\2\4\2\x42\3"
+    requests = {  # opcode, node, length of the body, settings (0x80: of the first open file), body
+        "look-up": b"\7\1\1\2\0c\0",
+        "read": b"\7\x0e\3\x08\0"
+        + bytes(8)
+        + b"\4\0\3\5hello"
+        + b"\7\x0f\3\x28\x80"
+        + bytes(16)
+        + b"\x10".ljust(24, b"\0"),
+        "link": b"\7\5\4\0\0",
+        "list": b"\7\x1c\2\x28\0" + bytes(16) + b"\0\x10".ljust(24, b"\0"),
+        "list-plus": b"\7\x2c\1\x28\0" + bytes(16) + b"\0\x10".ljust(24, b"\0") + b"\2\2\5",
+        "forget": b"\7\2\2\x08\0" + b"\1".ljust(8, b"\0"),
+    }
+    for name, asked in requests.items():
+        files[f"mirror/{name}"] = directory + regular + link + asked
     return files

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The preloaded library, and the core through its binding, under AddressSanitizer and UndefinedBehaviorSanitizer.
+"""The preloaded library, and the core and the mirror through their bindings, under sanitizers (address, undefined).
 
 Builds both in build/sanitize and runs their tests on that. Memory that is still held at the end is not looked at: the
 interpreter's own is most of it.
@@ -22,6 +22,7 @@ TESTS = (
     "core/test_core_subchannel.py",
     "core/test_core_vfio.py",
     "core/test_core_image.py",
+    "test_faces_mirrored.py",
 )
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
@@ -41,7 +42,8 @@ def build() -> Path:
     for path in (EMULATOR / "src" / "ccwemu").iterdir():
         if path.suffix != ".so":
             (package / path.name).symlink_to(path)
-    (package / "_core.abi3.so").symlink_to(compiled / "_core.abi3.so")
+    for extension in ("_core.abi3.so", "_mirror.abi3.so"):
+        (package / extension).symlink_to(compiled / extension)
     return package.parent
 
 

@@ -85,6 +85,7 @@ ROWS: tuple[Row, ...] = (
             "absent, adopt: true), and run this again"
         ),
         absent=True,
+        final=True,
     ),
     Row(
         "not-ours",

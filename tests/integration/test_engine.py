@@ -119,6 +119,33 @@ def test_a_second_run_waits_and_says_for_whom(controller, fresh_lab, node):
 
 
 @pytest.mark.lab
+def test_after_an_ipl_the_wrong_device_is_named_and_the_cure_works(controller, fresh_lab, node):
+    def reboot(*options: str) -> None:
+        done = controller.ccwemu("reboot", "--lab", fresh_lab, *options, "lpar1")
+        assert done.returncode == 0, done.stdout
+
+    assert node.play(DEVICE).returncode == 0
+    reboot()
+    assert "changed=0" in node.play(DEVICE).stdout
+    wrong, seeds = "0.0.7e52", iter(range(1, 30))
+    while not wrong.startswith("0.0.") or wrong == "0.0.7e52":  # until another device has the subchannel
+        reboot("--renumber", "--seed", str(next(seeds)))
+        wrong = node.run("cat", "/sys/bus/css/devices/0.0.16ca/dev_busid", check=False).strip()
+    before, refused = node.state(), node.play(DEVICE)
+    assert refused.returncode != 0
+    for part in (f"has device {wrong}, and vfio_ccw has taken it [wrong-device]", "state: absent, adopt: true"):
+        assert part in refused.stdout
+    assert "[uuid-taken]" not in refused.stdout
+    assert node.state() == before
+    assert node.play({"device": wrong, "state": "absent", "adopt": True}).returncode == 0
+    assert wrong in node.run("lsdasd", "-a")
+    assert node.play(DEVICE).returncode == 0
+    assert "changed=0" in node.play(DEVICE).stdout
+    assert node.play(BACK).returncode == 0
+    assert node.run("sh", "-c", "ls /etc/driverctl.d; mdevctl list") == "\n"
+
+
+@pytest.mark.lab
 def test_the_doctor_says_on_one_page_what_is_wrong_and_what_is_right(controller, fresh_lab):
     inventory = controller.inventory(fresh_lab)
 

@@ -165,7 +165,7 @@ def _option(line: CommandLine, flag: str, value: str, written: str) -> None:
         if flag == "-netdev":
             _check_netdev(options)
             line.networks = True
-        line.warnings += options.warnings
+        line.warnings += options.warnings if line.release.warns_of_short_forms else []
         earlier.append(options)
         return
     handler = _SINGLE.get(flag)
@@ -288,7 +288,7 @@ def check_machine(line: CommandLine) -> None:
     name = kind if match[1] else line.release.machine
     for key in line.machine:
         if key not in MACHINE_PROPERTIES and not (key == SQUASH and line.release.squashes):
-            raise QemuError(f"Property '{name}-machine.{key}' not found")
+            raise QemuError(line.release.unknown_property(f"{name}-machine", key))
     if line.squash and not line.release.restricts_css:
         line.warnings.append(f"{PROGRAM}: warning: {DEPRECATED}\n")
     for accelerator in filter(None, line.machine.get("accel", "").split(":")):

@@ -209,7 +209,7 @@ def make(options: Options, line: CommandLine) -> GuestDevice | None:
 def _set(device: GuestDevice, driver: str, key: str, text: str, line: CommandLine) -> None:
     model = device.model
     if not line.release.knows_property(driver, key):
-        raise QemuError(f"Property '{driver}.{key}' not found")
+        raise QemuError(line.release.unknown_property(driver, key))
     if key == "devno":
         device.devno = parse_devno(driver, text)
     elif key in COMMON:
@@ -222,7 +222,7 @@ def _set(device: GuestDevice, driver: str, key: str, text: str, line: CommandLin
         if not -(1 << 31) <= integer(key, text) < 1 << 32:
             raise QemuError(f"Parameter '{key}' expects int32_t")
     elif key not in model.texts:
-        raise QemuError(f"Property '{driver}.{key}' not found")
+        raise QemuError(line.release.unknown_property(driver, key))
     elif key in ("drive", "netdev"):
         _check_backend(model, key, text, line)
     elif key == "mac" and not re.fullmatch(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}", text):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The QEMU that a host has: what differs by release in what a quick guest shows of it.
 
-Sources: hw/s390x/css.c (css_create_sch), s390-virtio-ccw.c and migration/savevm.c of 2.10, 2.12, 4.2, 7.2 and 10.2;
+Sources: hw/s390x/css.c (css_create_sch), s390-virtio-ccw.c, qom/object.c and migration/savevm.c of several releases;
 QEMU's wiki page "Features/Channel I/O Passthrough". 7.2 is compared with the real program.
 """
 
@@ -91,10 +91,19 @@ class Release:
         """The machine property s390-squash-mcss exists. 4.2's source has none any more."""
         return self.number < (4, 2)
 
+    @property
+    def warns_of_short_forms(self) -> bool:
+        """``packed`` instead of ``packed=on`` (docs/about/deprecated.rst)."""
+        return self.number >= (6, 0)
+
     def knows_property(self, driver: str, key: str) -> bool:
         """Whether a device's property, one that came later than the device, is there."""
         since = {"force-orb-pfch": (3, 0), "bootindex": (4, 1), "loadparm": (9, 2)}
         return driver != "vfio-ccw" or self.number >= since.get(key, (0, 0))
+
+    def unknown_property(self, owner: str, key: str) -> str:
+        """What is said of a property that a device or the machine has not (qom/object.c)."""
+        return f"Property '{owner if self.number >= (5, 2) else ''}.{key}' not found"
 
     def unknown_section(self, section: str) -> str:
         """What is said of a saved device that the new guest has not."""

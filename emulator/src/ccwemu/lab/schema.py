@@ -63,17 +63,17 @@ def read_lab(path: str, lab: str | None = None) -> LabSpec:
     hosts = tuple(_host(key, entry) for key, entry in fields.take("hosts", Value.entries).items())
     if not hosts:
         raise fields["hosts"].error("found no host", "at least one")
-    names = [host.name for host in hosts]
+    by_name = {host.name: host for host in hosts}
     guests = fields.take("guests", Value.entries, {})
     return LabSpec(
         lab or fields.take("lab", name),
         os.path.abspath(path),
         hosts,
-        tuple(_guest(key, entry, names) for key, entry in guests.items()),
+        tuple(_guest(key, entry, by_name) for key, entry in guests.items()),
     )
 
 
-def _guest(key: str, value: Value, hosts: list[str]) -> GuestSpec:
+def _guest(key: str, value: Value, hosts: Mapping[str, HostSpec]) -> GuestSpec:
     _check_name(key, value)
     if key in hosts:
         raise value.error("a host has this name", "another name for the guest")
@@ -83,6 +83,9 @@ def _guest(key: str, value: Value, hosts: list[str]) -> GuestSpec:
         if kind != "real" and word in fields:
             raise fields[word].error(f"a guest of kind {kind} has none", "kind: real, or no such key")
     host, kernel = fields.take("host", choice(*hosts)), fields.take("kernel", choice(*KERNELS), KERNELS[0])
+    if kind == "real" and hosts[host].qemu:
+        found = f"host {host} has QEMU {hosts[host].qemu}, which is for quick guests"
+        raise value.error(found, "a host without 'qemu': a real guest runs in the machine's own")
     return GuestSpec(key, host, kind, kernel, fields.take("ssh_port", integer(1, 65535), 0))
 
 

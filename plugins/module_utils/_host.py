@@ -13,12 +13,13 @@ import contextlib
 import errno
 import fcntl
 import os
-import select
 import socket
 import stat
 import tempfile
 import time
 from typing import Callable, Iterator, List, Tuple
+
+from ._writer import Blocked, Lost, Writer
 
 RunCommand = Callable[[List[str]], Tuple[int, str, str]]
 
@@ -90,6 +91,7 @@ class Host:
         self._root = root.rstrip("/")
         self._run_command = run_command
         self._locks: list[int] = []
+        self._writer: Writer | None = None
 
     def _real(self, path: str) -> str:
         return self._root + path if self._root else path
@@ -192,47 +194,27 @@ class Host:
             raise HostError("write", path, exc.errno or 0, value) from exc
 
     def write_bounded(self, path: str, value: str, timeout: float = REMOVE_TIMEOUT) -> None:
-        """Like write, for an attribute whose store may block. Raises StillBlocked when it does.
-
-        Removing a mediated device that someone holds open blocks in the kernel, without an end and without a way to
-        take the request back (drivers/vfio/vfio_main.c, vfio_unregister_group_dev). A child does the write, so that
-        the caller stays free to say so.
-        """
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            self._write_in_child(path, value, writer)
-        os.close(writer)
+        """Like write, for an attribute whose store may block. Raises StillBlocked when it does."""
+        if self._writer is None:
+            self._writer = Writer(self._write_errno, list(self._locks))
         try:
-            ready, _unused, _unused2 = select.select([reader], [], [], timeout)
-            if not ready:
-                raise StillBlocked("write", path, errno.EBUSY, value, f"not finished after {timeout:g} s")
-            answer = os.read(reader, 16)
-        finally:
-            os.close(reader)
-        os.waitpid(child, 0)
-        number = int(answer or b"5")
+            number = self._writer.write(path, value, timeout)
+        except Lost as exc:
+            self._writer.close()
+            self._writer = None
+            if isinstance(exc, Blocked):
+                text = f"not finished after {timeout:g} s"
+                raise StillBlocked("write", path, errno.EBUSY, value, text) from None
+            raise HostError("write", path, errno.EIO, value, "the process that was to write is gone") from None
         if number:
             raise HostError("write", path, number, value)
 
-    def _write_in_child(self, path: str, value: str, answer: int) -> None:
-        number = errno.EIO
+    def _write_errno(self, path: str, value: str) -> int:
         try:
-            # an inherited pipe to the controller would hold the task open as long as the kernel holds the child
-            null = os.open(os.devnull, os.O_RDWR)
-            for descriptor in (0, 1, 2):
-                os.dup2(null, descriptor)
-            os.setsid()
-            for lock in self._locks:  # a write that blocks for ever must not hold them
-                os.close(lock)
             self.write(path, value)
-            number = 0
         except HostError as exc:
-            number = exc.errno or errno.EIO
-        finally:
-            with contextlib.suppress(OSError):
-                os.write(answer, str(number).encode())
-            os._exit(0)
+            return exc.errno or errno.EIO
+        return 0
 
     @contextlib.contextmanager
     def locked(self, path: str, timeout: float, who: str) -> Iterator[Lock]:

@@ -71,7 +71,7 @@ def killed(node: Node, device: dict[str, object], at: int) -> None:
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize(("at", "back_at"), [(2, 1), (5, 4), (9, 8)])
+@pytest.mark.parametrize(("at", "back_at"), [(2, 1), (5, 4), (9, 7)])
 def test_a_run_that_is_killed_is_finished_or_taken_back_by_the_next(node, at, back_at):
     before = node.state()
     killed(node, DEVICE, at)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import threading
 
 import pytest
@@ -47,6 +48,33 @@ def test_a_write_that_does_not_block_succeeds_or_fails_as_usual(host, tmp_path):
     with pytest.raises(HostError) as error:
         host.write_bounded("/nothing", "1", timeout=10)
     assert error.value.errno == errno.ENOENT
+
+
+def test_many_bounded_writes_share_a_process_until_one_blocks(host, tmp_path):
+    def children():
+        return (tmp_path / "who").read_text()
+
+    host._write_errno = lambda path, value: (tmp_path / path[1:]).write_text(str(os.getpid())) and 0
+    host.write_bounded("/who", "1", timeout=10)
+    first = children()
+    host.write_bounded("/who", "1", timeout=10)
+    assert (children(), first != str(os.getpid())) == (first, True)
+    os.mkfifo(tmp_path / "remove")
+    with pytest.raises(StillBlocked):
+        host.write_bounded("/remove", "1", timeout=0.2)
+    host.write_bounded("/who", "1", timeout=10)
+    assert children() != first
+    os.close(os.open(tmp_path / "remove", os.O_RDONLY | os.O_NONBLOCK))  # lets the child go
+
+
+def test_a_writer_that_was_killed_is_an_error_and_the_next_write_has_another(host, tmp_path):
+    (tmp_path / "remove").write_text("")
+    host._write_errno = lambda path, value: os.kill(os.getpid(), signal.SIGKILL)
+    with pytest.raises(HostError, match="the process that was to write is gone"):
+        host.write_bounded("/remove", "1", timeout=10)
+    del host._write_errno
+    host.write_bounded("/remove", "1", timeout=10)
+    assert (tmp_path / "remove").read_text() == "1\n"
 
 
 def test_saving_replaces_as_a_whole(host, tmp_path):

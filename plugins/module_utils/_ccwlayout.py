@@ -14,7 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Iterable
 
 from ._busid import GUEST_CSSID, MAX_CSSID, MAX_SSID, GuestDevno
-from ._qemu_versions import FREE, MACHINE, REPLACEMENT, SQUASH_GONE, NotPossible, QemuVersion, machine_version
+from ._qemu_versions import (
+    FREE,
+    MACHINE,
+    REPLACEMENT,
+    SQUASH_GONE,
+    NotPossible,
+    QemuVersion,
+    full_machine,
+    machine_version,
+)
 
 VFIO_CCW = "vfio-ccw"
 _SECTIONS = {
@@ -97,7 +106,7 @@ def layout(config: CcwConfig) -> Layout:
     placed: list[Placed] = []
     for device in config.devices:
         if device.passed and config.qemu < QemuVersion(2, 10):
-            raise NotPossible(f"{device}: vfio-ccw needs QEMU 2.10 or newer, this one is {config.qemu}")
+            raise NotPossible(f"{device}: vfio-ccw needs QEMU 2.10 or newer, {config.qemu.found}")
         devno = _place(config, device, {one.devno for one in placed})
         placed.append(Placed(device, devno, config.squash))
     return Layout(tuple(placed), frozenset([GUEST_CSSID, *(one.devno.cssid for one in placed)]))
@@ -138,11 +147,13 @@ def _first_free(subsystems: Iterable[int], taken: set[GuestDevno]) -> GuestDevno
 def translate(config: CcwConfig, qemu: QemuVersion) -> CcwConfig:
     """The same guest, its devices where they were, for another QEMU; every devno is explicit then.
 
-    Raises NotPossible where that QEMU cannot have them there.
+    The machine type stays the one that it is, under its full name, where that QEMU may know it. Raises
+    NotPossible where that QEMU cannot have them there.
     """
     placed = layout(config).placed
     devices = [CcwDevice(one.device.driver, one.devno) for one in placed]
-    wanted = replace(config, qemu=qemu, devices=tuple(devices), squash=False)
+    machine = full_machine(config.machine, config.qemu) if config.qemu < qemu else config.machine
+    wanted = replace(config, qemu=qemu, devices=tuple(devices), squash=False, machine=machine)
     if qemu < FREE:
         wanted = _restricted(wanted)
     layout(wanted)

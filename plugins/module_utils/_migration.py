@@ -14,7 +14,7 @@ from typing import Any
 
 from ._busid import GuestDevno
 from ._ccwlayout import CcwConfig, CcwDevice, Layout, layout
-from ._qemu_versions import FREE, MACHINE, NotPossible, QemuVersion, full_machine
+from ._qemu_versions import FREE, MACHINE, NotPossible, QemuVersion, full_machine, machine_version
 
 PROGRAM = "qemu-system-s390x"
 CSS_MISMATCH = (
@@ -98,13 +98,17 @@ def _machine_type(source: CcwConfig, target: CcwConfig) -> list[Finding]:
     sent, local = full_machine(source.machine, source.qemu), full_machine(target.machine, target.qemu)
     if sent == local:
         return []
-    oldest = full_machine(MACHINE, min(source.qemu, target.qemu))
+    try:
+        machine_version(sent, target.qemu)
+        cure = f"Start the new guest with -M {sent}"
+    except NotPossible:
+        cure = f"Start the old guest anew with -M {full_machine(MACHINE, target.qemu)}, which both QEMUs know"
     return [
         Finding(
             "machine-type",
             f"the machine types differ: {sent} and {local}",
             (f"Machine type received is '{sent}' and local is '{local}'", FAILED),
-            f"Start both with -M {oldest}",
+            cure,
         )
     ]
 

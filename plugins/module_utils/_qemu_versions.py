@@ -44,6 +44,12 @@ class QemuVersion:
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"
 
+    @property
+    def found(self) -> str:
+        """For a message. Who writes 2.10 without quotes in YAML has given 2.1."""
+        hint = " (quote 2.10 in YAML, or it becomes 2.1)" if (self.major, self.minor) == (2, 1) else ""
+        return f"this one is {self}{hint}"
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -95,7 +101,7 @@ def missing(qemu: QemuVersion, wanted: dict[str, str]) -> Iterator[str]:
     for name, who in wanted.items():
         feature = BY_ID[name]
         if qemu < feature.since:
-            yield f"{who}: {feature.what} needs QEMU {feature.since} or newer, this one is {qemu} [{name}]"
+            yield f"{who}: {feature.what} needs QEMU {feature.since} or newer, {qemu.found} [{name}]"
         elif feature.gone is not None and qemu >= feature.gone:
             yield f"{who}: {feature.what} is gone from QEMU {feature.gone} on, this one is {qemu}; {feature.instead}"
 

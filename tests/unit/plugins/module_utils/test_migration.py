@@ -142,7 +142,8 @@ def test_where_a_device_is(made, where):
         (config(OLD, "vfio-ccw fe.0.1234"), "QEMU 2.12 or newer"),
         (config(OLD, "vfio-ccw 0.0.0001", "virtio-rng-ccw fe.0.0001", squash=True), "Device fe.0.0001 already exists"),
         (config(NEW, RNG, RNG), "Device fe.0.0003 already exists"),
-        (config(QemuVersion(2, 9), "vfio-ccw 0.0.0001"), "needs QEMU 2.10 or newer"),
+        (config(QemuVersion(2, 9), "vfio-ccw 0.0.0001"), "needs QEMU 2.10 or newer, this one is 2.9"),
+        (config(QemuVersion(2, 1), "vfio-ccw 0.0.0001"), "this one is 2.1 (quote 2.10 in YAML, or it becomes 2.1)"),
         (config(QemuVersion(4, 2), squash=True), "devno=fe.S.DDDD"),
         (config(NEW, machine="pc"), "expected s390-ccw-virtio"),
         (config(NEW, machine="s390-ccw-virtio-7.2"), "needs QEMU 7.2 or newer"),
@@ -338,3 +339,21 @@ def test_the_modules_first_example_is_true():
     first, *_others = yaml.safe_load(migration_check.EXAMPLES)
     result = check(**first["zkvm.vfio_ccw.migration_check"])
     assert (result["migratable"], result["migratable_after_detach"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "source, target, cure",
+    [
+        (OLD, NOW, "Start the new guest with -M s390-ccw-virtio-2.10"),
+        (NOW, OLD, "Start the old guest anew with -M s390-ccw-virtio-2.10, which both QEMUs know"),
+    ],
+)
+def test_what_to_do_about_the_machine_type(source, target, cure):
+    (finding,) = predict(config(source, RNG), config(target, RNG))
+    assert (finding.rule, finding.cure) == ("machine-type", cure)
+
+
+def test_a_translated_guest_keeps_its_machine_type():
+    assert translate(config(OLD, RNG), NOW).machine == "s390-ccw-virtio-2.10"
+    assert predict(config(OLD, RNG), translate(config(OLD, RNG), NOW)) == []
+    assert translate(config(OLD, RNG), OLD).machine == "s390-ccw-virtio"

@@ -137,16 +137,16 @@ format: setup ## let ruff write the code's layout
 	@$(BIN)/ruff format $(PY_SOURCES)
 
 .PHONY: fuzz-corpus
-fuzz-corpus: setup ## the core over the kept fuzzing corpus, with sanitizers (10 s)
+fuzz-corpus: setup ## the core and the mirror over the kept fuzzing corpus, with sanitizers (10 s)
 	@$(BIN)/python tests/fuzz/run.py corpus
 
 .PHONY: fuzz
-fuzz: setup ## fuzz the core with libFuzzer and sanitizers: FUZZ_SECONDS (60) for each of FUZZ_TARGETS (all)
+fuzz: setup ## fuzz the core and the mirror with libFuzzer and sanitizers: FUZZ_SECONDS (60) for each of FUZZ_TARGETS (all)
 	@.ci/system-packages fuzz
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_TARGETS="$(FUZZ_TARGETS)" $(BIN)/python tests/fuzz/run.py fuzz
 
 .PHONY: sanitize
-sanitize: setup ## the preloaded library and the core's binding under AddressSanitizer and UBSan (half a minute)
+sanitize: setup ## the preloaded library, the core and the mirror under AddressSanitizer and UBSan (a minute)
 	@$(BIN)/python tests/sanitize/run.py
 
 .PHONY: coverage
@@ -156,7 +156,7 @@ coverage: setup-tests ## lines of the core that its tests reach
 # --- measuring ----------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: setup ## speed against Hercules and the memory's limit, into build/bench.json (ONLY=core, ROUNDS, SECONDS)
+bench: setup ## speed against others (Hercules, libfuse), into build/bench.json (ONLY=core,sysfs, ROUNDS, SECONDS)
 	@.ci/system-packages bench || echo 'Going on without: the figures say so.' >&2
 	@ONLY=$(ONLY) $(BIN)/python tests/bench/run.py
 

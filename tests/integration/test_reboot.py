@@ -130,7 +130,7 @@ def _passed_through(who, lab: str, kernel: str) -> str:
 @pytest.fixture(scope="module")
 def passed_through(controller) -> Iterator[dict[str, list[str]]]:
     """The labs, one for each kernel, with their state."""
-    labs = {f"reboots-{kernel.split('-')[0].replace('.', '-')}": kernel for kernel in KERNELS}
+    labs = {f"reboots-{kernel.split('-', maxsplit=1)[0].replace('.', '-')}": kernel for kernel in KERNELS}
     try:
         for lab, kernel in labs.items():
             _passed_through(controller, lab, kernel)

@@ -67,7 +67,7 @@ def by_emulator(machine: Machine, files: NodeFiles, path: str) -> tuple[dict[str
     return (
         {key: outcome.environment[key] for key in KEYS if key in outcome.environment},
         outcome.tags,
-        [" ".join(words) for _kind, words in outcome.runs],
+        [" ".join(words) for _rule, words in outcome.runs],
     )
 
 

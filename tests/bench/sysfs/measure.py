@@ -109,7 +109,7 @@ def _compare(lab: Lab, host: str, kind: Kind, work: Path, rounds: int) -> tuple[
     shutil.rmtree(copy, ignore_errors=True)
     if program is not None:
         lab.copy_sysfs(host, copy)
-    for _ in range(rounds):
+    for _round in range(rounds):
         lab.reboot(host)
         with Mounted(kind, program, copy, work / "mnt") if program else nullcontext() as mounted:
             for walks, others in ((own.cold, other.cold), (own.warm, other.warm)):

@@ -47,7 +47,7 @@ def build(kind: Kind, work: Path) -> Path | None:
 
 def descriptors() -> int:
     """How many files a process may have open, after raising that as far as it goes."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most
 

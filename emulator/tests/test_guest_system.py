@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ccwemu.guest.qemuopts import QemuError
-from ccwemu.guest.relay import Relay
+from ccwemu.guest.relay import Relay, stop_listening
 from ccwemu.guest.system import System, boots_itself, lab_options, name_of
 
 DIRECTORY = "/var/lib/ccwemu/guests/linux01"
@@ -168,6 +168,7 @@ def test_a_closed_relay_refuses_and_its_port_can_serve_again(echo: int) -> None:
     listener = bound()
     address, kept = listener.getsockname(), listener.dup()
     Relay(listener, echo).close()
+    stop_listening(kept)  # as the lab does when it notices: it has the same socket
     with pytest.raises(OSError) as caught:
         socket.create_connection(address)
     assert caught.value.errno == errno.ECONNREFUSED

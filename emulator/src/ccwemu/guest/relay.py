@@ -10,6 +10,16 @@ import threading
 _PIECE = 65536
 
 
+def stop_listening(listener: socket.socket) -> None:
+    """Who knocks is refused from now on, wherever this socket is open; its address stays taken.
+
+    A socket that is shut down again after that keeps it over the next listen(), and passes it on: each connection
+    that it accepts would be at its end (Linux net/ipv4/af_inet.c, inet_shutdown).
+    """
+    if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listener.shutdown(socket.SHUT_RDWR)
+
+
 class Relay:
     """Takes what comes in at a socket, which may be of another network namespace, to a port here."""
 
@@ -22,8 +32,7 @@ class Relay:
 
     def close(self) -> None:
         """From now on a connection is refused; those that are under way go on as long as both ends do."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+        stop_listening(self._listener)
         self._listener.close()
 
     def _accept(self) -> None:

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 from typing import Any
 
+from ccwemu.guest.relay import stop_listening
 from ccwemu.guestimage.image import find
 from ccwemu.lab.spec import GuestSpec
 
@@ -50,8 +50,7 @@ class RealGuest:
 
     def down(self) -> None:
         """It does not run any more: who knocks is refused at once. The port stays ours."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+        stop_listening(self._listener)
 
     def close(self) -> None:
         self._listener.close()

@@ -24,6 +24,8 @@ PACKAGES = (
     "python3", "s390-tools", "sed", "tar", "udev", "util-linux",
 )  # fmt: skip
 """What a guest has, with all that these depend on."""
+ROOT_LABEL = "ccwemu-root"
+"""Of the root file system. Names of disks, vda or vdb, are given in the order in which they happen to answer."""
 PROGRAMS = ("apt-get", "apt-cache", "dpkg-deb", "tar", "depmod", "mke2fs", "ssh-keygen")
 """What a build runs on this machine."""
 ROOT_MODULES = ("virtio_blk", "ext4", "virtio_net")
@@ -171,7 +173,7 @@ def filesystem(root: Path, image: Path) -> None:
 
     An ordinary user's files are root's in a user namespace, and mke2fs sees them from there.
     """
-    words = ["mke2fs", "-q", "-t", "ext4", "-L", "ccwemu-root", "-m", "0", "-J", "size=16", "-E", "root_owner=0:0"]
+    words = ["mke2fs", "-q", "-t", "ext4", "-L", ROOT_LABEL, "-m", "0", "-J", "size=16", "-E", "root_owner=0:0"]
     words += ["-d", str(root), str(image), f"{SIZE >> 10}k"]
     if os.geteuid() == 0:
         run(words, 600)

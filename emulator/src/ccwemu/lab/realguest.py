@@ -9,6 +9,7 @@ from typing import Any
 
 from ccwemu.guest.relay import stop_listening
 from ccwemu.guestimage.image import find
+from ccwemu.guestimage.rootfs import ROOT_LABEL
 from ccwemu.lab.spec import GuestSpec
 
 ADDRESS, USER = "127.0.0.1", "root"
@@ -45,7 +46,7 @@ class RealGuest:
             for descriptor in descriptors:
                 os.close(descriptor)
             raise
-        append = f"root=/dev/vda rw console=ttysclp0 ccwemu.name={self._spec.name}"
+        append = f"root=LABEL={ROOT_LABEL} rw console=ttysclp0 ccwemu.name={self._spec.name}"
         return {"kind": "real", "port": self.port, "image": self._image.directory.name, "append": append}, descriptors
 
     def down(self) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol
@@ -125,10 +126,11 @@ def host_operations(
         if len(descriptors) != 1:
             raise Refusal("EINVAL", "guest-up: expected the pidfd of the guest's init beside the message")
         try:
-            pid = pid_of(descriptors[0])
-        finally:
+            down = guests.up(name, pid_of(descriptors[0]))
+        except BaseException:
             os.close(descriptors[0])
-        peer.at_end(guests.up(name, pid))
+            raise
+        peer.at_end(lambda: _end_guest(descriptors[0], down))
         return {"ok": True}
 
     def system(peer: Peer, message: Message) -> None:
@@ -140,6 +142,14 @@ def host_operations(
                 os.close(descriptor)
 
     return {"vfio-open": vfio_open, "fault-counted": fault_counted, "guest-up": up, "guest-system": system}
+
+
+def _end_guest(pidfd: int, down: Callable[[], None]) -> None:
+    """Whoever stood by the guest has ended: so does a guest that is left, which nobody could reach any more."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.close(pidfd)
+    down()
 
 
 def _open_image(dasd: DasdSpec) -> int:

@@ -81,7 +81,7 @@ test: setup-tests lint unit fuzz-corpus sanitize fidelity integration molecule m
 
 .PHONY: test-fast
 test-fast: setup-tests lint-python ## for daily work: under a minute (without the tests that start labs or kill writers)
-	@$(BIN)/pytest -q tests/unit emulator/tests $(addprefix --ignore=emulator/tests/,test_lab_run.py test_guest_run.py test_migration_run.py test_preload_run.py test_fault_run.py core/test_core_crash.py core/test_reference_programs.py)
+	@$(BIN)/pytest -q tests/unit emulator/tests $(addprefix --ignore=emulator/tests/,test_lab_run.py test_guest_run.py test_migration_run.py test_preload_run.py test_fault_run.py test_real_guest_run.py core/test_core_crash.py core/test_reference_programs.py)
 
 .PHONY: unit
 unit: setup-tests ## unit tests of the collection and of the emulator

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from ccwemu.guestimage import image
 from ccwemu.guestimage.image import GuestImage
-from ccwemu.guestimage.tools import Missing, program, qemu
+from ccwemu.guestimage.tools import QEMU, Missing, program, qemu
+from ccwemu.tools import real_program
 from qmp import Monitor
 from rig import COMMAND_TIMEOUT, Failure, Guest, Progress, expect
 
@@ -134,7 +135,7 @@ def run_guest(built: GuestImage, say: Progress) -> None:
 def main() -> int:
     say = Progress()
     try:
-        qemu()
+        qemu(real_program(QEMU))
         for kernel in sys.argv[1:] or image.KERNELS:
             built = image.build(kernel, lambda text: print(f"real: {text}", flush=True))
             say(f"guest image of {kernel}: {built.directory.name}")

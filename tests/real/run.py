@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import ccwemu
 from ccwemu.guestimage.packages import Debian
-from ccwemu.guestimage.tools import Missing, qemu
+from ccwemu.guestimage.tools import QEMU, Missing, qemu
+from ccwemu.tools import real_program
 from hotplug import plug_disks
 from qmp import MonitorError
 from rig import DISKS, HERE, HOST, UUIDS, Failure, Guest, Lab, Progress, expect, guest_image, packages, qemu_command
@@ -130,7 +131,7 @@ def main() -> int:
     home.chmod(0o755)
     lab = Lab(home)
     try:
-        say(f"{qemu()}")
+        say(f"{qemu(real_program(QEMU))}")
         run(lab, say)
     except (Failure, Missing, MonitorError, subprocess.TimeoutExpired) as problem:
         print(f"real: FAILED: {problem}", file=sys.stderr)

@@ -88,9 +88,12 @@ def _enter(command: str, rest: list[str]) -> int:
 
     state, entry = find_node(node, lab)
     if "ssh" in entry:
-        from ccwemu.lab.remote import run_by_ssh
+        from ccwemu.lab.remote import Unreachable, run_by_ssh
 
-        run_by_ssh(entry["ssh"], words)
+        try:
+            run_by_ssh(node, entry, words)
+        except Unreachable as error:
+            return fail(error)
     try:
         run_in_node(entry, words)
     except OSError as error:

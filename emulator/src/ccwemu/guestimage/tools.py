@@ -24,6 +24,10 @@ PACKAGES = {
 }
 """Program → Debian package that has it."""
 
+QEMU = "qemu-system-s390x"
+_INSTALL_QEMU = "sudo apt-get install --reinstall qemu-system-misc"
+_QEMU_TIMEOUT = 30
+"""Seconds in which it tells its devices; it takes a tenth of one."""
 _FULL = os.strerror(errno.ENOSPC)
 _LAST_LINES = 5
 
@@ -78,9 +82,14 @@ def full(what: str) -> str:
     return f"{what}: {_FULL}; make room, or name a directory on another disk: export CCWEMU_IMAGES=DIRECTORY"
 
 
-def qemu() -> Path:
-    """The machine's qemu-system-s390x with the device vfio-ccw. Raises Missing."""
-    found = program("qemu-system-s390x")
-    if '"vfio-ccw"' not in run(["qemu-system-s390x", "-device", "help"], 60):
-        raise Missing(f"{found} has no device vfio-ccw; Debian's has it:\n  sudo apt-get install qemu-system-misc")
+def qemu(found: str | None) -> Path:
+    """Whether the program that was found, if any, runs guests of kind real: it, or raises Missing."""
+    if found is None:
+        raise Missing(f"{QEMU}, which guests of kind real run in: not installed; run:\n  {_INSTALL_QEMU}")
+    try:
+        devices = run([found, "-device", "help"], _QEMU_TIMEOUT)
+    except Missing as problem:
+        raise Missing(f"{problem}\nDebian's works; run:\n  {_INSTALL_QEMU}") from None
+    if '"vfio-ccw"' not in devices:
+        raise Missing(f"{found} has no device vfio-ccw; Debian's has it, run:\n  {_INSTALL_QEMU}")
     return Path(found)

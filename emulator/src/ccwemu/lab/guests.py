@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ccwemu.guestimage.tools import QEMU, qemu
 from ccwemu.lab.lines import Message, Refusal
 from ccwemu.lab.realguest import RealGuest
 from ccwemu.lab.spec import GuestSpec
+from ccwemu.tools import real_program
 
 
 class LabGuests:
@@ -26,7 +28,9 @@ class LabGuests:
         self._guard = threading.RLock()
 
     def open(self) -> None:
-        """Have what the real ones need. Raises realguest.RealGuestError, guestimage.image.ImageMissing."""
+        """Have what the real ones need. Raises realguest.RealGuestError, guestimage.tools.Missing."""
+        if any(spec.kind == "real" for spec in self._specs.values()):
+            qemu(real_program(QEMU))
         for name, spec in self._specs.items():
             if spec.kind == "real":
                 self._real[name] = RealGuest(spec)

@@ -87,8 +87,6 @@ def run_step(host: Host, step: Step) -> None:
     mediated device), the kernel answers with an error, and what is wanted is there or about to be.
     """
     kind = KINDS[step.kind]
-    if kind.raced and kind.holds(host, step):
-        return
     errors: list[HostError] = []
 
     def run() -> bool:

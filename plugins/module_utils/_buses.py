@@ -66,6 +66,11 @@ class View:
     blocks: Blocks | None = None
     uses: Uses | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether all is looked at, or only whether devices are where they should be."""
+        return self.uses is not None
+
 
 def parent_of(host: Host, link: str) -> BusId | None:
     """The subchannel below which a device lies: the last directory but one of where its link on a bus points."""
@@ -87,7 +92,7 @@ def observe_subchannel(view: View, busid: BusId, device: BusId | None = None, in
     """
     host, path = view.host, f"{CSS_DEVICES}/{busid}"
     driver = view.buses.css_driver.get(str(busid), "")
-    override = host.get(f"{path}/driver_override")
+    override = host.get(f"{path}/driver_override") if view.whole else NO_OVERRIDE
     there = device is not None and str(device) in view.buses.devices
     ccw = observe_ccw(host, device, view.blocks, view.uses) if device is not None and there else None
     carried = observe_mdevs(view, busid, in_use) if driver == VFIO_CCW else ()

@@ -65,8 +65,6 @@ class Kind:
     holds: Callable[[Host, Step], bool]
     hint: str
     """What to do when it fails."""
-    raced: bool = False
-    """Whether a udev rule may do the same at the same moment, so that it is looked before it is written."""
 
 
 KINDS: dict[str, Kind] = {}

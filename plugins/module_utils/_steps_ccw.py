@@ -50,7 +50,6 @@ KINDS.update(
             run=write,
             holds=lambda host, step: _online(host, step) == "1",
             hint=f"Check its channel paths (lscss), and that a driver is bound to it; {DMESG}",
-            raced=True,
         ),
         "unbind-ccw": Kind(
             path=lambda step: f"{CCW_DRIVERS}/{step.value}/unbind",

@@ -41,7 +41,6 @@ KINDS.update(
             holds=_ready,
             hint="The mediated device needs a driver: on kernels up to 5.14 module vfio_mdev must be loaded before; "
             + DMESG,
-            raced=True,
         ),
         "remove-mdev": Kind(
             path=lambda step: f"{MDEV_DEVICES}/{step.value}/remove",

@@ -34,6 +34,8 @@ class Uses:
 
     by_path: dict[str, list[Use]] = field(default_factory=dict)
     by_number: dict[str, list[Use]] = field(default_factory=dict)
+    holders: dict[str, list[str]] = field(default_factory=dict)
+    """Block device to the volumes that are built on it (device mapper, md)."""
 
     def add(self, path: str, number: str, use: Use) -> None:
         for table, key in ((self.by_path, path), (self.by_number, number)):
@@ -70,6 +72,7 @@ def observe_uses(host: Host) -> Uses:
     pids = [name for name in host.names("/proc") if name.isdigit()]
     _mounts(host, pids, uses)
     _swaps(host, uses)
+    _volumes(host, uses)
     _loops(host, uses)
     _btrfs(host, uses)
     _open_files(host, pids, uses)
@@ -86,8 +89,7 @@ def users_of(
     found = _users_beside_disks(host, uses, device_path, names)
     for disk in disks:
         for device in disk.with_partitions():
-            directory = f"/sys/block/{disk.name}" if device is disk else f"/sys/block/{disk.name}/{device.name}"
-            own = uses.of(device) + _holders(host, uses, directory, device.name, set())
+            own = uses.of(device) + _holders(host, uses, device.name, set())
             found.extend(use for use in own if use not in found)
     return tuple(found)
 
@@ -138,6 +140,13 @@ def _swaps(host: Host, uses: Uses) -> None:
             uses.add(path, host.device_number(path), Use("swap", f"swap space on {path}"))
 
 
+def _volumes(host: Host, uses: Uses) -> None:
+    """The kernel notes a volume at both ends, in holders/ and slaves/ (block/holder.c). Disks are more."""
+    for name in host.names("/sys/block"):
+        for below in [] if name.startswith("dasd") else host.names(f"/sys/block/{name}/slaves"):
+            uses.holders.setdefault(below, []).append(name)
+
+
 def _loops(host: Host, uses: Uses) -> None:
     for name in host.names("/sys/block"):
         backing = host.get(f"/sys/block/{name}/loop/backing_file") if name.startswith("loop") else ""
@@ -164,10 +173,10 @@ def _open_files(host: Host, pids: list[str], uses: Uses) -> None:
             uses.add(target, number, Use("opened", f"opened by process {pid} ({command or 'unknown'})"))
 
 
-def _holders(host: Host, uses: Uses, directory: str, below: str, seen: set[str]) -> list[Use]:
-    """The volumes on a disk, partition or volume (its directory in /sys), each with what uses it in turn."""
+def _holders(host: Host, uses: Uses, below: str, seen: set[str]) -> list[Use]:
+    """The volumes on a disk, partition or volume, each with what uses it in turn."""
     found: list[Use] = []
-    for name in host.names(f"{directory}/holders"):
+    for name in uses.holders.get(below, ()):
         if name in seen:
             continue
         seen.add(name)
@@ -176,7 +185,7 @@ def _holders(host: Host, uses: Uses, directory: str, below: str, seen: set[str])
         title = host.get(f"/sys/block/{name}/dm/name")
         if title:
             own += [use for use in uses.by_path.get(f"/dev/mapper/{title}", []) if use not in own]
-        above = _holders(host, uses, f"/sys/block/{name}", name, seen)
+        above = _holders(host, uses, name, seen)
         details = [_holder_text(host, name, title, below)] + [use.detail for use in own + above]
         found.append(Use(ROOT if any(use.kind == ROOT for use in own + above) else "holder", ", ".join(details)))
     return found

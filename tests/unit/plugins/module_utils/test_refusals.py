@@ -47,7 +47,9 @@ def by_path(kernel):
 
 
 def holder(kernel, name, kind="", title=""):
+    """A volume on the partition, noted at both ends as the kernel does."""
     (kernel.root / f"sys/block/dasda/dasda1/holders/{name}").mkdir()
+    (kernel.root / f"sys/block/{name}/slaves/dasda1").mkdir(parents=True)
     if kind:
         kernel.put(f"sys/block/{name}/dm/uuid", f"{kind}-abc\n")
         kernel.put(f"sys/block/{name}/dm/name", f"{title}\n")
@@ -200,6 +202,7 @@ def volumes(kernel):
     """A RAID array on the disk, a logical volume on that."""
     holder(kernel, "md0")
     (kernel.root / "sys/block/md0/holders/dm-0").mkdir(parents=True)
+    (kernel.root / "sys/block/dm-0/slaves/md0").mkdir(parents=True)
     kernel.put("sys/block/md0/dev", "9:0\n")
     kernel.put("sys/block/dm-0/dev", "252:0\n")
     kernel.put("sys/block/dm-0/dm/uuid", "LVM-abc\n")

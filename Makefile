@@ -110,6 +110,7 @@ test-real: setup-tests ## a real qemu-system-s390x with Debian kernels: the emul
 	@$(BIN)/pytest -q tests/real/test_migration.py
 	@$(BIN)/python tests/real/run.py
 	@$(BIN)/python tests/real/image.py
+	@$(BIN)/molecule test --scenario-name real_guest_long
 
 .PHONY: sanity
 sanity: setup-tests ## ansible-test sanity

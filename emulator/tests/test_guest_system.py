@@ -117,15 +117,18 @@ def echo() -> Iterator[int]:
     """A port where everything comes back in capital letters, to the end."""
     server = socket.create_server(("127.0.0.1", 0))
 
+    def talk(connection: socket.socket) -> None:
+        with connection:
+            while piece := connection.recv(65536):
+                connection.sendall(piece.upper())
+
     def serve() -> None:
         while True:
             try:
                 connection, _ = server.accept()
             except OSError:
                 return
-            with connection:
-                while piece := connection.recv(65536):
-                    connection.sendall(piece.upper())
+            threading.Thread(target=talk, args=(connection,), daemon=True).start()
 
     threading.Thread(target=serve, daemon=True).start()
     yield server.getsockname()[1]
@@ -165,15 +168,20 @@ def test_nobody_behind_it_is_the_end_of_the_connection() -> None:
 
 
 def test_a_closed_relay_refuses_and_its_port_can_serve_again(echo: int) -> None:
+    """Also while a connection of the time before is still there, as after a guest's end."""
     listener = bound()
     address, kept = listener.getsockname(), listener.dup()
-    Relay(listener, echo).close()
-    stop_listening(kept)  # as the lab does when it notices: it has the same socket
-    with pytest.raises(OSError) as caught:
-        socket.create_connection(address)
-    assert caught.value.errno == errno.ECONNREFUSED
-    relay = Relay(kept, echo)
-    with socket.create_connection(address) as connection:
-        connection.sendall(b"again")
-        assert connection.recv(5) == b"AGAIN"
+    first = Relay(listener, echo)
+    with socket.create_connection(address) as before:
+        before.sendall(b"first")
+        assert before.recv(5) == b"FIRST"
+        first.close()
+        stop_listening(kept)  # as the lab does when it notices: it has the same socket
+        with pytest.raises(OSError) as caught:
+            socket.create_connection(address)
+        assert caught.value.errno == errno.ECONNREFUSED
+        relay = Relay(kept, echo)
+        with socket.create_connection(address) as connection:
+            connection.sendall(b"again")
+            assert connection.recv(5) == b"AGAIN"
     relay.close()

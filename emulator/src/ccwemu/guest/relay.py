@@ -18,6 +18,12 @@ def stop_listening(listener: socket.socket) -> None:
     """
     if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         listener.shutdown(socket.SHUT_RDWR)
+    keep_address(listener)
+
+
+def keep_address(listener: socket.socket) -> None:
+    """Nobody else takes the address while nobody listens."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
 
 class Relay:
@@ -27,6 +33,8 @@ class Relay:
         """``listener``: a bound stream socket. It listens from here on, until :meth:`close`."""
         self._listener = listener
         self._port = port
+        # connections of an earlier time may linger at this port; those of this one take the option from the listener
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.listen()
         threading.Thread(target=self._accept, name=f"relay to port {port}", daemon=True).start()
 

@@ -7,7 +7,7 @@ import os
 import socket
 from typing import Any
 
-from ccwemu.guest.relay import stop_listening
+from ccwemu.guest.relay import keep_address, stop_listening
 from ccwemu.guestimage.image import find
 from ccwemu.guestimage.rootfs import ROOT_LABEL
 from ccwemu.lab.spec import GuestSpec
@@ -63,7 +63,7 @@ def _reserve(spec: GuestSpec) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a lab before may linger
         listener.bind((ADDRESS, spec.ssh_port or _free_port()))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # nobody else takes it while nobody listens
+        keep_address(listener)
     except OSError as error:
         listener.close()
         raise RealGuestError(

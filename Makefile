@@ -157,8 +157,9 @@ coverage: setup-tests ## lines of the core that its tests reach
 # --- measuring ----------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: setup ## speed against others (Hercules, libfuse), into build/bench.json (ONLY=core,sysfs, ROUNDS, SECONDS)
+bench: setup ## speed against others (Hercules, libfuse, virtio-blk), into build/bench.json (ONLY=core,sysfs,guest, ROUNDS, SECONDS)
 	@.ci/system-packages bench || echo 'Going on without: the figures say so.' >&2
+	@.ci/system-packages real || echo 'Going on without: the figures say so.' >&2
 	@ONLY=$(ONLY) $(BIN)/python tests/bench/run.py
 
 .PHONY: requirements

@@ -77,6 +77,16 @@ def faster(
     return Figure(name, "µs", value, peer, best, best / value, target, by_rounds)
 
 
+def rate(
+    name: str, unit: str, rates: Sequence[float], peer: str, peer_rates: Sequence[float], least: float | None = None
+) -> Figure:
+    """The highest of several rounds' rates against the peer's."""
+    target = None if least is None else Target(least=least)
+    by_rounds = statistics.median(own / other for own, other in zip(rates, peer_rates, strict=True))
+    value, best = max(rates), max(peer_rates)
+    return Figure(name, unit, value, peer, best, value / best, target, by_rounds)
+
+
 def bounded(
     name: str, times: Sequence[float], limit: str, limit_times: Sequence[float], most: float | None = None
 ) -> Figure:

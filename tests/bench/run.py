@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Measure, and write build/bench.json: python tests/bench/run.py [ONLY=core,sysfs] (also ONLY in the environment).
+"""Measure, and write build/bench.json: python tests/bench/run.py [ONLY=core,sysfs,guest] (or in the environment).
 
 ROUNDS (8) and SECONDS of each job (0.03) can be given in the same ways. A target that is missed is reported, and no
 failure; data or status that differ from what they must be void the figures, and are.
@@ -15,10 +15,11 @@ from pathlib import Path
 
 from core import measure as core
 from figures import table
+from guest import measure as guest
 from sysfs import measure as sysfs
 
-PARTS = {"core": core.run, "sysfs": sysfs.run}
-PLANNED = ("engine", "guest", "fleet")
+PARTS = {"core": core.run, "sysfs": sysfs.run, "guest": guest.run}
+PLANNED = ("engine", "fleet")
 BUILD = Path(__file__).parents[2] / "build"
 
 

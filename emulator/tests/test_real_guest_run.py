@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How a real guest's QEMU lives and ends, and what is told of a machine on which there can be none.
 
-Starts emulated hosts, as root, and in them the machine's own qemu-system-s390x, whose processor stays stopped (-S):
+Starts emulated hosts, and in them the machine's own qemu-system-s390x, whose processor stays stopped (-S):
 no guest image is needed, files that are called so will do.
 """
 

@@ -61,6 +61,7 @@ $(STAMPS)/conformance: $(STAMPS)/venv
 .PHONY: setup-tests
 setup-tests: setup $(STAMPS)/conformance
 	@.ci/system-packages tests
+	@.ci/system-packages real
 
 # --- for users ----------------------------------------------------------------------------------------------------
 
@@ -93,7 +94,7 @@ fidelity: setup-tests ## the emulated host against what a real kernel and the re
 
 .PHONY: integration
 integration: setup-tests ## playbooks against labs: bad input, connection, isolation
-	@$(BIN)/pytest -q tests/integration
+	@$(BIN)/pytest -q tests/integration tests/real/test_migration.py
 
 .PHONY: molecule
 molecule: setup-tests ## the molecule scenario with the quick guest
@@ -101,13 +102,10 @@ molecule: setup-tests ## the molecule scenario with the quick guest
 
 .PHONY: molecule-real
 molecule-real: setup-tests ## the molecule scenario with a stock Debian under the real QEMU
-	@.ci/system-packages real
 	@$(BIN)/molecule test --scenario-name real_guest
 
 .PHONY: test-real
-test-real: setup-tests ## a real qemu-system-s390x with Debian kernels: the emulated host's disk, the guest images (not yet in make test)
-	@.ci/system-packages real
-	@$(BIN)/pytest -q tests/real/test_migration.py
+test-real: setup-tests ## what takes longer with a real QEMU: paths, plugging, both kernels, faults, a guest that starts from the disk
 	@$(BIN)/python tests/real/run.py
 	@$(BIN)/python tests/real/image.py
 	@$(BIN)/molecule test --scenario-name real_guest_long

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from ccwemu.faultcli import describe, make_parser, make_request
 from ccwemu.faults.board import Board
-from ccwemu.faults.command import describe, make_parser, make_request
 from ccwemu.faults.model import ANY_COMMAND, SENSES, SLOTS, Fault, FaultError, Kind, from_message, parse_sense
 from ccwemu.machine.dasd.recovery import recoverable
 

@@ -41,6 +41,10 @@ FORBIDDEN = [
         "userspace",
         ["faces", "guest", "lab", "namespace", "tools", "cli", "hostio", "disk", "channel", "_core", "_mirror"],
     ),
+    (
+        "faults",
+        ["machine", "faces", "guest", "lab", "namespace", "tools", "userspace", "guestimage", "cli", "hostio", "disk"],
+    ),
     ("guest", ["lab", "cli"]),
     ("tools", ["lab", "cli"]),
     (

@@ -223,7 +223,7 @@ def _reboot(command: str, rest: list[str]) -> int:
 
 
 def _fault(command: str, rest: list[str]) -> int:
-    from ccwemu.faults.command import main
+    from ccwemu.faultcli import main
 
     return main(rest)
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from ccwemu.clitools import fail, parser_of
 from ccwemu.faults.model import (
     ANY_COMMAND,
     SENSES,
@@ -53,11 +53,8 @@ def _checked(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ccwemu fault",
-        description="Have a device of an emulated host meet a fault, be it used by the host or by a guest.",
-        epilog=f"Names of sense bytes: {', '.join(SENSES)}.",
-    )
+    parser = parser_of("fault", "Have a device of an emulated host meet a fault, be it used by the host or by a guest.")
+    parser.epilog = f"Names of sense bytes: {', '.join(SENSES)}."
     parser.add_argument("--lab", metavar="LAB", help="default: the lab that has the host")
     parser.add_argument("host", metavar="HOST")
     parser.add_argument(
@@ -122,7 +119,6 @@ def main(argv: Sequence[str]) -> int:
     try:
         answer = lines.ask(os.path.join(state.lab_directory(found.lab), "control.sock"), request)
     except (OSError, lines.Refusal) as error:
-        print(f"ccwemu: host {arguments.host}: {error}", file=sys.stderr)
-        return 1
+        return fail(f"host {arguments.host}: {error}")
     print(describe(request, answer))
     return 0

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 import ccwemu
+from ccwemu.cli import main
 
 SOURCES = str(Path(ccwemu.__file__).parents[1])
 LAB = """\
@@ -320,6 +321,14 @@ def test_power_off_and_on(one: Labs) -> None:
     assert one("exec", "lpar1", "--", "true").stderr == message
     assert one("reboot", "lpar1").returncode == 0
     assert one("exec", "lpar1", "--", "true").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["exec", "shell"])
+def test_help_on_entering_a_node(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: ccwemu exec [--lab LAB] NODE -- COMMAND")
 
 
 COMMANDS = "exec, shell, up, ps, reboot, fault, down, validate, disk, guest-image"

@@ -34,10 +34,19 @@ usage: ccwemu COMMAND ...
                              end a lab and remove it (--keep: leave disks and file systems for the next up)
   validate LAB.yml           check a lab's definition
   disk create | info | check | dump | recover
-                             make, describe, check or show a disk image
+                             make, describe, check, show or mend a disk image
   guest-image build | list   make the kernel and root file system of real guests
 
 ccwemu COMMAND --help says more. Labs are kept in $CCWEMU_HOME (default: ~/.local/state/ccwemu).
+"""
+
+ENTER_USAGE = """\
+usage: ccwemu exec [--lab LAB] NODE -- COMMAND [ARGUMENT...]
+       ccwemu shell [--lab LAB] NODE
+
+Run a command, or a login shell, as root of a host or a guest. The exit status is the command's.
+
+  --lab LAB  default: the lab that has the node
 """
 
 
@@ -107,7 +116,7 @@ def _enter_arguments(command: str, rest: list[str]) -> tuple[str | None, str, li
     while words and words[0].startswith("-") and words[0] != "--":
         option = words.pop(0)
         if option in ("-h", "--help"):
-            print(USAGE, end="")
+            print(ENTER_USAGE, end="")
             sys.exit(0)
         if option == "--lab" and words:
             lab = words.pop(0)

@@ -28,10 +28,11 @@ def _arguments(command: str) -> argparse.ArgumentParser:
 
     create = actions.add_parser("create", help="make an image")
     create.add_argument("path", metavar="IMAGE")
-    create.add_argument("--cylinders", type=int, required=True)
-    create.add_argument("--layout", choices=disk.LAYOUTS, default="cdl")
-    create.add_argument("--volser", default="0X0000")
-    create.add_argument("--filesystem", choices=tuple(disk.MAKERS))
+    create.add_argument("--cylinders", type=int, required=True, metavar="N", help="its size; one has 15 tracks")
+    layout = "cdl: one partition (default); ldl: blocks only"
+    create.add_argument("--layout", choices=disk.LAYOUTS, default="cdl", help=layout)
+    create.add_argument("--volser", default="0X0000", help="volume serial, of layout cdl (0X0000)")
+    create.add_argument("--filesystem", choices=tuple(disk.MAKERS), help="fills the partition; default: none")
     create.set_defaults(action=_create)
 
     for name, action, text in (

@@ -1,5 +1,5 @@
 # make demo   the whole flow on an emulated s390x host, printed so that one can follow it
-# make test   every check; make test-fast and make lint are for daily work
+# make test   the checks, as CI runs them; make test-fast and make lint are for daily work
 # make help   all targets
 
 SHELL := /bin/bash -euo pipefail
@@ -77,7 +77,7 @@ guest: setup ## the same with a stock Debian under the real qemu-system-s390x as
 # --- checks -------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: setup-tests lint unit fuzz-corpus sanitize fidelity integration molecule molecule-real sanity ## everything, as CI runs it
+test: setup-tests lint unit fuzz-corpus sanitize fidelity integration molecule molecule-real sanity ## the checks, as CI runs them
 	@echo "make test: all passed"
 
 .PHONY: test-fast
@@ -93,7 +93,7 @@ fidelity: setup-tests ## the emulated host against what a real kernel and the re
 	@$(BIN)/pytest -q tests/fidelity
 
 .PHONY: integration
-integration: setup-tests ## playbooks against labs: bad input, connection, isolation
+integration: setup-tests ## playbooks against labs, and what the real QEMU says of a saved guest
 	@$(BIN)/pytest -q tests/integration tests/real/test_migration.py
 
 .PHONY: molecule
@@ -105,7 +105,7 @@ molecule-real: setup-tests ## the molecule scenario with a stock Debian under th
 	@$(BIN)/molecule test --scenario-name real_guest
 
 .PHONY: test-real
-test-real: setup-tests ## what takes longer with a real QEMU: paths, plugging, both kernels, faults, a guest that starts from the disk
+test-real: setup-tests ## what takes longer with a real QEMU: paths, plugging, both kernels, faults, a guest that starts from the disk (not in make test)
 	@$(BIN)/python tests/real/run.py
 	@$(BIN)/python tests/real/image.py
 	@$(BIN)/molecule test --scenario-name real_guest_long

@@ -140,7 +140,7 @@ def main() -> int:
         if (home / "seed").exists():
             lab.command("down", "--all")
         shutil.rmtree(home, ignore_errors=True)
-    print("make test-real: all passed")
+    print("disks in the real QEMU: all passed")
     return 0
 
 

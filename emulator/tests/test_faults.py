@@ -10,7 +10,10 @@ import pytest
 from ccwemu.faultcli import describe, make_parser, make_request
 from ccwemu.faults.board import Board
 from ccwemu.faults.model import ANY_COMMAND, SENSES, SLOTS, Fault, FaultError, Kind, from_message, parse_sense
+from ccwemu.lab.faults import subchannel_of
+from ccwemu.lab.lines import Refusal
 from ccwemu.machine.dasd.recovery import recoverable
+from ccwemu.machine.spec import MachineSpec, SubchannelSpec
 
 SCH = "0.0.16ca"
 
@@ -152,6 +155,23 @@ def test_as_many_as_a_device_can_have() -> None:
 def test_removed_once() -> None:
     board = Board()
     assert [board.set_removed(SCH, away) for away in (False, True, True, False)] == [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("devices", "said"),
+    [
+        (0, "it has: none"),
+        (2, "it has: 0.0.0000, 0.0.0001"),
+        (12, "0.0.0008, 0.0.0009 and 2 more (lscss)"),
+    ],
+)
+def test_a_device_that_the_host_has_not(devices: int, said: str) -> None:
+    numbers = [f"0.0.{number:04x}" for number in range(devices)]
+    spec = MachineSpec("lpar1", subchannels=tuple(SubchannelSpec(number, devno=number) for number in numbers))
+    with pytest.raises(Refusal) as refusal:
+        subchannel_of(spec, "0.0.7e52")
+    assert str(refusal.value).startswith("device 0.0.7e52: host lpar1 has no such device; it has: ")
+    assert str(refusal.value).endswith(said)
 
 
 RETRIED = {"intervention-required", "bus-out-check", "equipment-check", "data-check", "overrun", "environmental"}

@@ -10,6 +10,9 @@ from ccwemu.faults.model import Fault, FaultError, from_message
 from ccwemu.lab.lines import Message, Peer, Refusal
 from ccwemu.machine.spec import IO, DasdSpec, MachineSpec, SubchannelSpec
 
+NAMED = 10
+"""Devices that an error names; a host can have ten thousand."""
+
 
 class PeerUser:
     """A process that has a mediated device open (:class:`~ccwemu.faults.board.User`)."""
@@ -55,8 +58,10 @@ def subchannel_of(spec: MachineSpec, device: str) -> SubchannelSpec:
     """Raises Refusal."""
     found = [sch for sch in spec.subchannels if sch.type == IO and sch.devno == device]
     if not found:
-        known = ", ".join(sch.devno for sch in spec.subchannels if sch.type == IO and sch.devno) or "none"
-        raise Refusal("ENODEV", f"device {device}: host {spec.name} has no such device; it has: {known}")
+        known = [sch.devno for sch in spec.subchannels if sch.type == IO and sch.devno]
+        more = f" and {len(known) - NAMED} more (lscss)" if len(known) > NAMED else ""
+        has = ", ".join(known[:NAMED]) or "none"
+        raise Refusal("ENODEV", f"device {device}: host {spec.name} has no such device; it has: {has}{more}")
     return found[0]
 
 

@@ -6,7 +6,7 @@
  * faces/fuse.py, which answers the rest, and what is said there of what the kernel may remember.
  */
 #define _GNU_SOURCE
-#include "tree.h"
+#include "exchange.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,41 +19,7 @@
 #define NANOSECONDS 1000000000u
 #define BLOCK_SIZE 4096u
 
-/* One request and its answer as it grows. */
-struct exchange {
-	struct mirror *mirror;
-	const struct fuse_in_header *header;
-	const unsigned char *body;
-	size_t body_size;
-	unsigned char *reply;
-	size_t reply_size;
-	int error;
-};
-
 typedef enum mirror_answer handler(struct exchange *exchange);
-
-static enum mirror_answer fail(struct exchange *exchange, int error)
-{
-	exchange->error = error;
-	return MIRROR_REPLY;
-}
-
-/* The body as a structure of a size, or NULL where the request is shorter. */
-static const void *body_of(const struct exchange *exchange, size_t size)
-{
-	return exchange->body_size < size ? NULL : exchange->body;
-}
-
-/* Room at the end of the answer, zeroed; NULL: there is none. */
-static void *extend(struct exchange *exchange, size_t size)
-{
-	unsigned char *start = exchange->reply + exchange->reply_size;
-
-	if (size > MIRROR_REPLY_SIZE - exchange->reply_size)
-		return NULL;
-	exchange->reply_size += size;
-	return memset(start, 0, size);
-}
 
 /* --- names and attributes --- */
 
@@ -94,11 +60,6 @@ bool mirror_entry(struct mirror *mirror, uint64_t id, unsigned char entry[MIRROR
 	pthread_mutex_unlock(&mirror->lock);
 	memcpy(entry, &out, sizeof(out));
 	return out.nodeid;
-}
-
-static struct node *asked_node(const struct exchange *exchange)
-{
-	return find_node(exchange->mirror, exchange->header->nodeid);
 }
 
 static enum mirror_answer lookup(struct exchange *exchange)
@@ -156,89 +117,6 @@ static enum mirror_answer get_attributes(struct exchange *exchange)
 	out->attr_valid = FOREVER;
 	fill_attributes(&out->attr, node);
 	return MIRROR_REPLY;
-}
-
-/* --- links --- */
-
-static size_t depth_of(const struct node *node)
-{
-	size_t depth = 0;
-
-	for (; node->parent; node = node->parent)
-		depth++;
-	return depth;
-}
-
-/* The lowest directory that is, or is above, both. */
-static const struct node *common_directory(const struct node *one, const struct node *other)
-{
-	size_t one_depth = depth_of(one), other_depth = depth_of(other);
-
-	for (; one_depth > other_depth; one_depth--)
-		one = one->parent;
-	for (; other_depth > one_depth; other_depth--)
-		other = other->parent;
-	for (; one != other; one = one->parent)
-		other = other->parent;
-	return one;
-}
-
-/* Append text to the answer. False: there is no room. */
-static bool append(struct exchange *exchange, const char *text, size_t length)
-{
-	char *place = extend(exchange, length);
-
-	if (place)
-		memcpy(place, text, length);
-	return place;
-}
-
-/* The names from below a directory down to a node, each with a slash before it. */
-static bool append_path(struct exchange *exchange, const struct node *top, const struct node *node)
-{
-	return node == top || (append_path(exchange, top, node->parent) && append(exchange, "/", 1) &&
-			       append(exchange, node->name, node->name_length));
-}
-
-/*
- * The way from the directory of a link to its target: fs/kernfs/symlink.c, kernfs_get_target_path(). A target right
- * above the link is reached through its own directory, by its name: "../../../0.0.1234".
- */
-static enum mirror_answer write_way(struct exchange *exchange, const struct node *link, const struct node *target)
-{
-	const struct node *top = common_directory(link->parent, target->parent), *from = link->parent;
-
-	/* without a step up, what begins with the target's first name begins with a slash: it is taken off again */
-	if (from == top) {
-		size_t start = exchange->reply_size;
-
-		if (!append_path(exchange, top, target))
-			return fail(exchange, ENAMETOOLONG);
-		memmove(exchange->reply + start, exchange->reply + start + 1, exchange->reply_size - start - 1);
-		exchange->reply_size--;
-		return MIRROR_REPLY;
-	}
-	for (bool first = true; from != top; from = from->parent, first = false)
-		if (!append(exchange, first ? ".." : "/..", first ? 2 : 3))
-			return fail(exchange, ENAMETOOLONG);
-	return append_path(exchange, top, target) ? MIRROR_REPLY : fail(exchange, ENAMETOOLONG);
-}
-
-static enum mirror_answer read_link(struct exchange *exchange)
-{
-	const struct node *link = asked_node(exchange), *target;
-
-	if (!link || !link->alive)
-		return fail(exchange, ENOENT);
-	if (!is_link(link))
-		return fail(exchange, EINVAL);
-	if (link->content)
-		return append(exchange, (const char *)link->content->data, link->content->size)
-			? MIRROR_REPLY : fail(exchange, ENAMETOOLONG);
-	target = find_node(exchange->mirror, link->target);
-	if (!target || !target->parent)
-		return MIRROR_ELSEWHERE;
-	return write_way(exchange, link, target);
 }
 
 /* --- files --- */
@@ -362,7 +240,10 @@ static enum mirror_answer release_directory(struct exchange *exchange)
 	return MIRROR_REPLY;
 }
 
-/* A record of a directory. ``entry``: what a lookup of it would answer goes before it. False: there is no room. */
+/*
+ * A record of a directory. With ``plus`` what a lookup of it would answer goes before it, empty unless ``known``.
+ * False: there is no room.
+ */
 static bool list(struct exchange *exchange, size_t end, const char *name, size_t length, struct node *node,
 		 uint64_t next, bool plus, bool known)
 {

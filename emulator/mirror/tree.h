@@ -64,12 +64,27 @@ struct mirror {
 	uint64_t answered, handed_over;
 };
 
+#define FIRST_CHAINS 1024u
+
+/* tables.c */
+void insert_id(struct mirror *mirror, struct node *node);
+void insert_name(struct mirror *mirror, struct node *node);
+void remove_id(struct mirror *mirror, struct node *node);
+void remove_name(struct mirror *mirror, struct node *node);
+/* Chains grow with the nodes. Without memory for that they only become longer. */
+void grow_tables(struct mirror *mirror);
 struct node *find_node(const struct mirror *mirror, uint64_t id);
 struct node *find_child(const struct mirror *mirror, const struct node *directory, const char *name, size_t length);
+
+/* tree.c */
 /* The first child at or behind a position, as an index; child_count: there is none. */
 uint32_t first_child_at(const struct node *directory, uint64_t position);
 void forget(struct mirror *mirror, uint64_t id, uint64_t lookups);
+/* Nobody knows a node any more that has left the tree. */
+void release_if_unused(struct mirror *mirror, struct node *node);
 
+/* files.c: a content with one reference, or NULL without memory. */
+struct content *new_content(const void *data, size_t size, int error);
 /* The content if it may be served now, else NULL. */
 struct content *current_content(const struct mirror *mirror, const struct node *node);
 void drop_content(struct content *content);

@@ -57,8 +57,8 @@ def converge_ccw(host: Host, request: CcwRequest, check_mode: bool) -> dict[str,
     if change and not device.driver:
         raise CcwError(
             f"{device.busid}: no driver is bound to the device (control unit {device.cutype}, device "
-            f"{device.devtype}), so it "
-            "cannot be set online or offline. Load its driver: modprobe dasd_eckd_mod for an ECKD DASD."
+            f"{device.devtype}), so it cannot be set online or offline. Load its driver: modprobe dasd_eckd_mod for "
+            "an ECKD DASD."
         )
     if change and not check_mode:
         _switch(host, request)
@@ -121,8 +121,7 @@ def _wait_for_device(host: Host, request: CcwRequest) -> None:
             driver = host.link_name(f"{CSS_DEVICES}/{subchannel}/driver") or "no driver"
             raise CcwError(
                 f"{name}: the host has no such device now: its subchannel {subchannel} is bound to {driver}. Give it "
-                "back first: "
-                "module zkvm.vfio_ccw.passthrough, state absent."
+                "back first: module zkvm.vfio_ccw.passthrough, state absent."
             )
     waited = f" (waited {request.timeout:g} s for it)" if request.timeout else ""
     there = ", ".join(host.names(CCW_DEVICES)) or "none"

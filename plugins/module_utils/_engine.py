@@ -154,8 +154,7 @@ def _verify(host: Host, requests: list[Request]) -> None:
         if not case.done:
             raise NotAsWanted(
                 f"{request.device}: every step succeeded, but the host changed meanwhile: {describe(case)}. Somebody "
-                "else works on this "
-                "device (a udev rule, driverctl, libvirt); find out who before you run this again."
+                "else works on this device (a udev rule, driverctl, libvirt); find out who before you run this again."
             )
 
 

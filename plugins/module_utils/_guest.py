@@ -273,8 +273,7 @@ def _start(host: Host, guest: Guest) -> None:
     if not host.wait_for(lambda: is_running(host, guest), START_TIMEOUT):
         raise GuestError(
             f"guest {guest.name}: {guest.script} reported success, but no QEMU with {guest.pid_file} runs. Its "
-            "console is in "
-            f"{guest.console}."
+            f"console is in {guest.console}."
         )
 
 

@@ -151,16 +151,15 @@ class KernelSupport:
         if self.missing_options:
             return (
                 f"kernel {self.release} was built without {', '.join(self.missing_options)} (read in "
-                f"{self.config_source}); "
-                "install a kernel that has them, and boot it"
+                f"{self.config_source}); install a kernel that has them, and boot it"
             )
         if self.missing_modules:
             tree = f"/lib/modules/{self.release}"
             has = f"{self.config_source} has them, but " if self.config_source else ""
             return (
                 f"kernel {self.release}: {has}the module tree {tree} lacks {', '.join(self.missing_modules)}; "
-                "install the package "
-                "that carries them for this very release (often named -extra), or boot the kernel that is installed"
+                "install the package that carries them for this very release (often named -extra), or boot the kernel "
+                "that is installed"
             )
         return ""
 

@@ -67,8 +67,7 @@ def _load(host: Host, support: KernelSupport) -> None:
     if not host.wait_for(lambda: host.exists(VFIO_CCW_DRIVER), DRIVER_TIMEOUT):
         raise KernelError(
             f"kernel {support.release}: module vfio_ccw is loaded, but {VFIO_CCW_DRIVER} is not there. This is no "
-            "s390x system with a "
-            "channel subsystem, or its /sys is hidden.",
+            "s390x system with a channel subsystem, or its /sys is hidden.",
             support,
         )
 

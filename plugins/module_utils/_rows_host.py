@@ -33,8 +33,7 @@ def _missing_hint(case: Case) -> str:
     if own is not None and own.devno is not None:
         return (
             f"{case.request.device} is the number of a subchannel; its device is {own.devno}. Name the device "
-            "number, as lscss prints "
-            "it in its first column"
+            "number, as lscss prints it in its first column"
         )
     return "Compare with lscss on the host; check that the device is defined to this LPAR and its paths are online"
 

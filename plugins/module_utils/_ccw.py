@@ -20,6 +20,8 @@ from ._users import observe_uses
 
 BLOCK_DEVICES = "/sys/block"
 SECTOR = 512
+NAMED = 10
+"""Devices that a message names; a host can have thousands."""
 
 ONLINE_HINTS = {
     errno.EIO: "The device answered with errors; a DASD needs path grouping and a readable configuration. dmesg says "
@@ -124,8 +126,13 @@ def _wait_for_device(host: Host, request: CcwRequest) -> None:
                 "back first: module zkvm.vfio_ccw.passthrough, state absent."
             )
     waited = f" (waited {request.timeout:g} s for it)" if request.timeout else ""
-    there = ", ".join(host.names(CCW_DEVICES)) or "none"
+    there = _some(host.names(CCW_DEVICES))
     raise CcwError(f"{name}: no such CCW device{waited}. There are: {there}. Compare with lscss.")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return (", ".join(names[:NAMED]) or "none") + more
 
 
 def _refuse_when_used(device: CcwDevice) -> None:

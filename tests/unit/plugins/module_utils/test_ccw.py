@@ -61,6 +61,14 @@ def test_what_cannot_be_done_is_said(kernel, prepare, device, online, says):
     assert says in str(error.value) and device in str(error.value)
 
 
+def test_not_every_device_of_a_large_host_is_named(kernel):
+    for number in range(1000):
+        kernel.put(f"sys/bus/ccw/devices/0.1.{number:04x}/online", "0\n")
+    with pytest.raises(CcwError, match=r"There are: 0\.0\.0001, .* and \d+ more\. Compare with lscss") as error:
+        converge_ccw(kernel.host(), request("0.0.ffff", True), check_mode=False)
+    assert str(error.value).count("0.1.") < 10
+
+
 def test_forcing_online_is_read_back(kernel):
     kernel.refuses_online.add("0.0.7e54")
     with pytest.raises(CcwError, match="accepted 'force', but online reads '0'"):

@@ -21,12 +21,15 @@ from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._select import Selec
 
 display = Display()
 
-MODULE, INFO = "zkvm.vfio_ccw.passthrough", "zkvm.vfio_ccw.css_info"
+MODULE = "zkvm.vfio_ccw.passthrough"
+INFO = "zkvm.vfio_ccw.css_info"
 WATCHED_FROM = 100
 """Devices from which on a run is watched."""
 TIME_LIMIT = 24 * 3600
 """Seconds after which Ansible ends the run; it is there so that there is one."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 5.0
+"""Seconds between two looks at a run."""
 SILENT_POLLS = 12
 """How often a run may be asked for, whose process is gone, before it is given up."""
 GONE = "(that process is gone)"

@@ -158,6 +158,32 @@ def test_a_relay_carries_both_ways_to_the_end(echo: int) -> None:
     relay.close()
 
 
+def test_a_side_that_has_ended_still_hears_the_other() -> None:
+    """The server has said all, and hears what the client goes on saying."""
+    data, heard, told = b"last words " * 100_000, [], threading.Event()
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def say() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            heard.append(b"".join(iter(lambda: connection.recv(65536), b"")))
+        told.set()
+
+    threading.Thread(target=say, daemon=True).start()
+    listener = bound()
+    relay = Relay(listener, server.getsockname()[1])
+    with socket.create_connection(listener.getsockname()) as connection:
+        assert b"".join(iter(lambda: connection.recv(65536), b"")) == data
+        connection.sendall(b"are you there?")
+        connection.shutdown(socket.SHUT_WR)
+        assert told.wait(30)
+    assert heard == [b"are you there?"]
+    relay.close()
+    server.close()
+
+
 def test_nobody_behind_it_is_the_end_of_the_connection() -> None:
     listener, other = bound(), bound()
     relay = Relay(listener, other.getsockname()[1])

@@ -66,12 +66,10 @@ class Relay:
 
 
 def _carry(source: socket.socket, target: socket.socket) -> None:
-    """One direction, to its end. When it breaks, so does the other: a connection is whole or it is not."""
-    try:
+    """One direction, to its end. When it breaks, what is under way in the other still arrives."""
+    with contextlib.suppress(OSError):
         while piece := source.recv(_PIECE):
             target.sendall(piece)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+    for end, how in ((source, socket.SHUT_RD), (target, socket.SHUT_WR)):
+        with contextlib.suppress(OSError):
+            end.shutdown(how)

@@ -152,6 +152,7 @@ def main(lab: str = "seed", in_guest: Callable[[], str] = in_guest) -> int:
     finally:
         subprocess.run(["ccwemu", "down", LAB], capture_output=True, check=False)
     print(f"\nDone in {time.monotonic() - started:.0f} s. What ran: passthrough.yml and give_back.yml of playbooks/")
+    print("To look around in such a host: .venv/bin/ccwemu up seed; .venv/bin/ccwemu shell lpar1 (docs/labs.md)")
     return 0
 
 

@@ -49,9 +49,14 @@ def run_in_node(node: Mapping[str, Any], argv: Sequence[str]) -> NoReturn:
     sys_.setns(pidfd, NAMESPACES)
     os.close(pidfd)
     pair = _terminal() if os.isatty(0) and os.isatty(1) else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)  # until they can be handed on
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _become_command(argv, pair, has_groups=node["id_count"] > 1)
+    for number in _FORWARDED:
+        signal.signal(number, lambda number, frame: _forward(child, number))
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     _wait_as(child, pair)
 
 
@@ -85,9 +90,7 @@ def _become_command(argv: Sequence[str], pair: Terminal | None, *, has_groups: b
 
 
 def _wait_as(child: int, pair: Terminal | None) -> NoReturn:
-    """Hand signals on to the child and end as it ends."""
-    for number in _FORWARDED:
-        signal.signal(number, lambda number, frame: _forward(child, number))
+    """End as the child ends; stop and go on with it."""
     if pair is not None:
         pair.carry()
     while True:

@@ -109,9 +109,9 @@ def main() -> None:
             wanted = pieces(order, size, number)
             repetitions = range(REPETITIONS if size > QUICK else 1)
             for name in names:
-                times[f"read.{order}.{label}"][name].append(min(opened[name].read(wanted) for _ in repetitions))
+                times[f"read.{order}.{label}"][name].append(min(opened[name].read(wanted) for _number in repetitions))
             for name in names:
-                took = [opened[name].write(wanted, content) for _ in repetitions]
+                took = [opened[name].write(wanted, content) for _number in repetitions]
                 times[f"write.{order}.{label}"][name].append(min(took))
     sizes = {f"{order}.{label}": (size, len(pieces(order, size, 1))) for order, label, size in workloads}
     sizes["clean.1m"] = sizes["seq.1m"]

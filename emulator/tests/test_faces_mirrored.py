@@ -121,6 +121,25 @@ def test_what_is_read_again_is_not_made_again(seed: tuple[Machine, Bench]) -> No
     assert bench.counts["handed_over"] == before + 1
 
 
+def test_writes_are_counted(bench: Callable[..., Bench]) -> None:
+    """Those that are refused too; reading, and opening for writing, are none."""
+
+    def refuse(_data: bytes) -> None:
+        raise error(errno.EINVAL)
+
+    root = Directory()
+    root.add(Attribute("taken", 0o644, "1\n", lambda _data: None))
+    root.add(Attribute("refused", 0o644, "1\n", refuse))
+    client = bench(root).client
+    taken, refused = client.walk("/taken"), client.walk("/refused")
+    read(client, taken)
+    client.release(taken, client.open(taken, os.O_RDWR))
+    assert client.face.stores == 0
+    client.store(taken, b"1")
+    assert client.errno_of(lambda: client.store(refused, b"1")) == "EINVAL"
+    assert client.face.stores == 2
+
+
 LINKS = [
     ("a/b/link", "a/b", "../b"),
     ("a/b/link", "a", "../../a"),

@@ -88,6 +88,26 @@ def test_a_run_that_is_killed_is_finished_or_taken_back_by_the_next(node, at, ba
     assert node.state() == before
 
 
+STORES = """\
+import json, socket
+machine = socket.socket(socket.AF_UNIX)
+machine.connect("/run/ccwemu/host.sock")
+machine.sendall(b'{"op": "stores"}\\n')
+print(json.loads(machine.makefile().readline())["stores"])
+"""
+
+
+@pytest.mark.lab
+def test_a_second_run_writes_nothing_to_the_kernel(node):
+    counts = [int(node.run("python3", "-c", STORES))]
+    for changed in ("changed=1", "changed=0"):
+        assert changed in node.play(DEVICE).stdout
+        counts.append(int(node.run("python3", "-c", STORES)))
+    before, passed, again = counts
+    # offline, unbound twice, bound, created, driver_override
+    assert (passed - before, again - passed) == (6, 0)
+
+
 HOLDER = f"""\
 import fcntl, os, sys
 lock = os.open("{LOCK}", os.O_RDWR | os.O_CREAT)

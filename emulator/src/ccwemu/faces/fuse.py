@@ -46,6 +46,8 @@ class TreeFace:
         self._stale: deque[tuple[int, str | None]] = deque()
         self._flushing = threading.Lock()
         self._guard = threading.Lock()
+        self.stores = 0
+        """How often somebody wrote to an attribute, the writes that were refused among them."""
         blocking = frozenset({Op.WRITE, Op.OPEN, Op.READ}) if rules is DEVICES else frozenset({Op.WRITE})
         at_once = frozenset({Op.RELEASE}) if rules is DEVICES else frozenset()
         self.session = Session(fd, name, self._handlers(), blocking, rules.max_write, at_once, self._receive)
@@ -312,6 +314,8 @@ class TreeFace:
         if isinstance(handle, OpenDeviceFile):
             return wire.WRITE_OUT.pack(handle.device.write(offset, data), 0)
         assert isinstance(handle, OpenAttribute)
+        with self._guard:
+            self.stores += 1
         self._wiring.before_store()
         try:
             taken = handle.store(data)

@@ -57,6 +57,10 @@ class Faces:
         self._faces.append(served)
         served.start()
 
+    def stores(self) -> int:
+        """How often the node has written to attributes, those of its /proc included, since its boot."""
+        return sum(face.stores for face in list(self._faces))
+
     def catch_up(self) -> None:
         """See to it that every file that was closed in the node is closed here as well.
 

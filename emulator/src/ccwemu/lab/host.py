@@ -22,7 +22,7 @@ from ccwemu.faults.board import Board
 from ccwemu.guest import release
 from ccwemu.hostio import HostIo
 from ccwemu.lab.faults import FaultDesk
-from ccwemu.lab.hostsock import Guests, host_operations, node_operations
+from ccwemu.lab.hostsock import Guests, count_operations, host_operations, node_operations
 from ccwemu.lab.lines import Message, Server
 from ccwemu.lab.spec import DiskSpec, HostSpec
 from ccwemu.machine.host import Machine
@@ -239,6 +239,7 @@ class Host:
         reboot, off = self._soon(self._try_reboot), self._soon(self._power_off)
         operations = node_operations(machine, faces.refresh, reboot, off)
         operations |= host_operations(machine, self._machine_spec, self._guests, self._faults)
+        operations |= count_operations(faces.stores)
         path = os.path.join(directory + root.RUN_DIR, "host.sock")
         return Server(path, operations, owner=self.ids.outside)
 

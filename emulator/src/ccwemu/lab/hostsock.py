@@ -2,7 +2,8 @@
 """What a machine answers at /run/ccwemu/host.sock of its node: what Linux offers by system call only.
 
 The commands inside (modprobe, dmesg, qemu-system-s390x ...) are the callers. ``node_operations`` serves every
-machine, a quick guest's too; ``host_operations`` what only a host does.
+machine, a quick guest's too; ``host_operations`` what only a host does. Beside that, for tests and measurements,
+``count_operations``: what Linux would have to be traced for.
 """
 
 from __future__ import annotations
@@ -79,6 +80,15 @@ def node_operations(
         poweroff()
 
     return {"modprobe": modprobe, "dmesg": dmesg, "reboot": restart, "poweroff": off}
+
+
+def count_operations(stores: Callable[[], int]) -> dict[str, Operation]:
+    """``stores``: how often the node has written to the emulated kernel's files."""
+
+    def tell_stores(peer: Peer, message: Message) -> Message:
+        return {"stores": stores()}
+
+    return {"stores": tell_stores}
 
 
 class Guests(Protocol):

@@ -119,14 +119,14 @@ class Host:
     def read(self, path: str) -> str:
         """The whole text. Raises HostError."""
         try:
-            with open(self._real(path), "rb") as handle:
+            with open(self._real(path), "rb", buffering=0) as handle:
                 return handle.read().decode("utf-8", "surrogateescape")
         except OSError as exc:
             raise HostError("read", path, exc.errno or 0) from exc
 
     def read_bytes(self, path: str) -> bytes:
         try:
-            with open(self._real(path), "rb") as handle:
+            with open(self._real(path), "rb", buffering=0) as handle:
                 return handle.read()
         except OSError as exc:
             raise HostError("read", path, exc.errno or 0) from exc

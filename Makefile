@@ -155,10 +155,10 @@ coverage: setup-tests ## lines of the core that its tests reach
 # --- measuring ----------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: setup ## speed against others (Hercules, libfuse, virtio-blk), into build/bench.json (ONLY=core,sysfs,guest, ROUNDS, SECONDS)
+bench: setup ## speed against others (Hercules, libfuse, virtio-blk, driverctl ...), into build/bench.json (ONLY=core,sysfs,guest,engine, ROUNDS, SECONDS, LARGE=1)
 	@.ci/system-packages bench || echo 'Going on without: the figures say so.' >&2
 	@.ci/system-packages real || echo 'Going on without: the figures say so.' >&2
-	@ONLY=$(ONLY) $(BIN)/python tests/bench/run.py
+	@ONLY=$(ONLY) LARGE=$(LARGE) $(BIN)/python tests/bench/run.py
 
 .PHONY: requirements
 requirements: ## resolve requirements/dev.in anew and pin it

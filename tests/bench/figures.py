@@ -65,16 +65,21 @@ class Figure:
 
 
 def faster(
-    name: str, times: Sequence[float], peer: str, peer_times: Sequence[float], least: float | None = None
+    name: str,
+    times: Sequence[float],
+    peer: str,
+    peer_times: Sequence[float],
+    least: float | None = None,
+    unit: str = "µs",
 ) -> Figure:
-    """The fastest time (µs) of several rounds against the peer's; without any of the peer's, it was not there."""
+    """The fastest time of several rounds against the peer's; without any of the peer's, it was not there."""
     target = None if least is None else Target(least=least)
     value = min(times)
     if not peer_times:
-        return Figure(name, "µs", value, f"{peer}: not there", target=target, measured=False)
+        return Figure(name, unit, value, f"{peer}: not there", target=target, measured=False)
     by_rounds = statistics.median(other / own for own, other in zip(times, peer_times, strict=True))
     best = min(peer_times)
-    return Figure(name, "µs", value, peer, best, best / value, target, by_rounds)
+    return Figure(name, unit, value, peer, best, best / value, target, by_rounds)
 
 
 def rate(
@@ -88,13 +93,18 @@ def rate(
 
 
 def bounded(
-    name: str, times: Sequence[float], limit: str, limit_times: Sequence[float], most: float | None = None
+    name: str,
+    times: Sequence[float],
+    limit: str,
+    limit_times: Sequence[float],
+    most: float | None = None,
+    unit: str = "µs",
 ) -> Figure:
-    """The fastest time (µs) of several rounds against what was possible at all."""
+    """The fastest time of several rounds against what was possible at all."""
     target = None if most is None else Target(most=most)
     by_rounds = statistics.median(own / possible for own, possible in zip(times, limit_times, strict=True))
     value, best = min(times), min(limit_times)
-    return Figure(name, "µs", value, limit, best, value / best, target, by_rounds)
+    return Figure(name, unit, value, limit, best, value / best, target, by_rounds)
 
 
 def table(figures: list[Figure]) -> str:

@@ -12,35 +12,49 @@ from pathlib import Path
 from typing import Any
 
 COMMAND = str(Path(sys.executable).with_name("ccwemu"))
-HERE = Path(__file__).parent
+
+FIRST = 0x4000
+"""Device number of a host's first device. Its subchannel is 0.0.0000."""
 
 
-def definition(name: str, hosts: dict[str, int]) -> str:
-    """A lab of hosts with a number of tape drives each: a device that needs no image. At most 32 768."""
+def tapes(count: int) -> list[str]:
+    """Tape drives, devices that need no image. At most 32 768."""
+    kind = "cu_type: 3490, cu_model: 10, dev_type: 3490, dev_model: 40"
+    return [f"{{other: {_where(number)}, {kind}}}" for number in range(count)]
+
+
+def disks(count: int) -> list[str]:
+    """DASDs of one cylinder, online."""
+    return [f"{{dasd: {_where(number)}, cylinders: 1, online: true}}" for number in range(count)]
+
+
+def _where(number: int) -> str:
+    chpids = f"[{0x40 + number % 8:02x}, {0x48 + number % 8:02x}]"
+    return f"0.0.{FIRST + number:04x}, subchannel: 0.0.{number:04x}, chpids: {chpids}"
+
+
+def definition(name: str, hosts: dict[str, list[str]]) -> str:
+    """A lab of hosts with the devices of each."""
     lines = [f"lab: {name}", "hosts:"]
-    for host, count in hosts.items():
-        lines += [f"  {host}:", "    devices:"]
-        for number in range(count):
-            chpids = f"[{0x40 + number % 8:02x}, {0x48 + number % 8:02x}]"
-            kind = "cu_type: 3490, cu_model: 10, dev_type: 3490, dev_model: 40"
-            where = f"other: 0.0.{0x4000 + number:04x}, subchannel: 0.0.{number:04x}"
-            lines.append(f"      - {{{where}, chpids: {chpids}, {kind}}}")
+    for host, devices in hosts.items():
+        lines += [f"  {host}:", "    devices:", *(f"      - {device}" for device in devices)]
     return "\n".join(lines) + "\n"
 
 
 class Lab:
     """A lab that runs. Its directory is below ``work``, so that it meets no other lab."""
 
-    def __init__(self, work: Path, name: str, hosts: dict[str, int]) -> None:
+    def __init__(self, work: Path, name: str, hosts: dict[str, list[str]]) -> None:
         self.name = name
-        self._environment = {**os.environ, "CCWEMU_HOME": str(work / "labs")}
+        self.home = work / "labs"
+        self._environment = {**os.environ, "CCWEMU_HOME": str(self.home)}
         file = work / f"{name}.yml"
         file.write_text(definition(name, hosts), encoding="ascii")
         self.command("down", name)
         begin = time.monotonic()
         self.command("up", str(file))
         self.seconds = time.monotonic() - begin
-        self._state = work / "labs" / name / "state.json"
+        self._state = self.home / name / "state.json"
 
     def command(self, *words: str, stdin: bytes = b"") -> bytes:
         """What ``ccwemu`` prints. Raises RuntimeError."""
@@ -66,12 +80,6 @@ class Lab:
     def reboot(self, host: str) -> None:
         """The machine, its /sys and what the kernel remembers of it are new afterwards."""
         self.command("reboot", "--lab", self.name, host)
-
-    def copy_sysfs(self, host: str, target: Path) -> None:
-        """/sys of a host as plain files. Raises RuntimeError."""
-        archive = self.run(host, "python3", "-", stdin=(HERE / "copytree.py").read_bytes())
-        target.mkdir(parents=True)
-        subprocess.run(["tar", "-x", "-C", str(target)], input=archive, check=True)
 
     def end(self) -> None:
         self.command("down", self.name)

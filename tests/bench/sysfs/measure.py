@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from figures import Figure, faster
+from labs import Lab, tapes
 
-from .labs import Lab
 from .peer import LOW_LEVEL, PASSTHROUGH, Kind, Mounted, build, cpu_seconds, descriptors
 
 HERE = Path(__file__).parent
@@ -54,7 +54,7 @@ def run(work: Path, rounds: int, _seconds: float) -> tuple[list[Figure], dict[st
     _compile_walk(work)
     figures = [figure for size in SIZES for figure in _start(work, size)]
     details: dict[str, Any] = {}
-    lab = Lab(work, "bench", {"many": MANY, "few": FEW})
+    lab = Lab(work, "bench", {"many": tapes(MANY), "few": tapes(FEW)})
     try:
         own, other = _compare(lab, "many", PASSTHROUGH, work, rounds)
         figures += _figures(f"sysfs.{MANY}", own, other, LEAST)
@@ -75,7 +75,7 @@ def _details(*contestants: Series) -> dict[str, Any]:
 
 
 def _start(work: Path, devices: int) -> list[Figure]:
-    lab = Lab(work, f"bench{devices}", {"lpar1": devices})
+    lab = Lab(work, f"bench{devices}", {"lpar1": tapes(devices)})
     try:
         return [
             Figure(f"lab.{devices}.up", "s", lab.seconds),
@@ -108,7 +108,7 @@ def _compare(lab: Lab, host: str, kind: Kind, work: Path, rounds: int) -> tuple[
     copy = work / f"copy-{host}"
     shutil.rmtree(copy, ignore_errors=True)
     if program is not None:
-        lab.copy_sysfs(host, copy)
+        _copy_sysfs(lab, host, copy)
     for _round in range(rounds):
         lab.reboot(host)
         with Mounted(kind, program, copy, work / "mnt") if program else nullcontext() as mounted:
@@ -119,6 +119,13 @@ def _compare(lab: Lab, host: str, kind: Kind, work: Path, rounds: int) -> tuple[
                     _check(walks[-1], others[-1], kind)
     shutil.rmtree(copy, ignore_errors=True)
     return own, other
+
+
+def _copy_sysfs(lab: Lab, host: str, target: Path) -> None:
+    """/sys of a host as plain files. Raises RuntimeError."""
+    archive = lab.run(host, "python3", "-", stdin=(HERE / "copytree.py").read_bytes())
+    target.mkdir(parents=True)
+    subprocess.run(["tar", "-x", "-C", str(target)], input=archive, check=True)
 
 
 def _walk_peer(work: Path) -> bytes:

@@ -29,7 +29,10 @@ TIME_LIMIT = 24 * 3600
 """Seconds after which Ansible ends the run; it is there so that there is one."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 5.0
-"""Seconds between two looks at a run."""
+"""Seconds between two looks at a run; the longer, the longer nothing is seen of it."""
+TICKS = 25
+TICK = 0.2
+"""How often in a look it is seen on the host whether there is something new, and the seconds in between."""
 SILENT_POLLS = 12
 """How often a run may be asked for, whose process is gone, before it is given up."""
 GONE = "(that process is gone)"
@@ -76,15 +79,15 @@ class ActionModule(ActionBase):
             self._task.async_val = 0
         if not started.get("ansible_job_id"):
             return t.cast("dict[str, t.Any]", started)
-        job, pause, silent = started["ansible_job_id"], FIRST_PAUSE, 0
+        job, seen, silent = started["ansible_job_id"], False, 0
         while True:
-            time.sleep(pause)
-            pause = min(pause * 1.5, LONGEST_PAUSE)
-            told = self._progress()
+            time.sleep(min(FIRST_PAUSE * 1.5**silent, LONGEST_PAUSE))
+            told = self._progress(wait=seen)
             silent = silent + 1 if told.endswith(GONE) else 0
             if told not in ("", said) and not silent:
                 display.display(f"{task_vars.get('inventory_hostname', '')}: {told}")
-                said = told
+                said, seen = told, True
+                continue  # it goes on, and asking Ansible about the job costs more than a look
             result = self._job(job, "status", task_vars)
             if result.get("finished"):
                 break
@@ -93,10 +96,17 @@ class ActionModule(ActionBase):
         self._job(job, "cleanup", task_vars)
         return {name: value for name, value in result.items() if name not in OF_THE_JOB}
 
-    def _progress(self) -> str:
-        """What the run that has the lock says of itself, with GONE when there is no such process any more."""
+    def _progress(self, wait: bool = False) -> str:
+        """What the run that has the lock says of itself, with GONE when there is no such process any more.
+
+        ``wait``: until it says something else, or has ended; 5 seconds at most, on the host, so that its end is seen
+        at once.
+        """
         holder = rf"$(sed -n 's/^process \([0-9]*\).*/\1/p' {LOCK_FILE})"
-        command = f"cat {LOCK_FILE} 2>/dev/null && {{ test -d /proc/{holder} || echo '{GONE}'; }} || true"
+        same = f'test -d /proc/{holder} && test "$(cat {LOCK_FILE})" = "$before"'
+        until = f"while test $n -lt {TICKS} && {same}; do sleep {TICK}; n=$((n+1)); done"
+        show = f"cat {LOCK_FILE} 2>/dev/null && {{ test -d /proc/{holder} || echo '{GONE}'; }} || true"
+        command = f'n=0; before="$(cat {LOCK_FILE})"; {until}; {show}' if wait else show
         return " ".join(str(self._low_level_execute_command(command).get("stdout", "")).split())
 
     def _job(self, job: str, mode: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:

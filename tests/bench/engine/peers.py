@@ -36,8 +36,8 @@ SHELL_LOOP = """\
 set -eu
 chccwdev -d "$1" >/dev/null
 while read -r subchannel uuid; do
-	driverctl -b css --nosave set-override "$subchannel" vfio_ccw
-	mdevctl start -u "$uuid" -p "$subchannel" -t vfio_ccw-io
+    driverctl -b css --nosave set-override "$subchannel" vfio_ccw
+    mdevctl start -u "$uuid" -p "$subchannel" -t vfio_ccw-io
 done
 """
 """$1: the devices as a range, which go offline by one command. Lines of subchannel and UUID on the standard input."""

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "build" / "collections"))
@@ -127,15 +131,56 @@ def _guards(row: table.Row) -> list[str]:
     return [name for name, guards in (("present", row.present), ("absent", row.absent)) if guards]
 
 
+# --- roles: the table of variables in each README
+
+VARIABLES = re.compile(r"(?<=<!-- variables -->\n).*?(?=<!-- end of variables -->)", re.DOTALL)
+MARKUP = re.compile(r"\b[A-Z]+\(([^)]+)\)")
+"""Ansible's own, as in ``C(text)`` and ``O(name)``."""
+
+
+def role_readme(role: Path) -> str:
+    """A role's README with the table of its variables anew."""
+    specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text(encoding="utf-8"))
+    rows = _variables(specs["main"]["options"], defaults)
+    table = "| variable | default | meaning |\n|---|---|---|\n" + "".join(rows)
+    return VARIABLES.sub(lambda _found: table, (role / "README.md").read_text(encoding="utf-8"))
+
+
+def _variables(options: dict[str, Any], defaults: dict[str, Any], within: str = "") -> list[str]:
+    rows = []
+    for name, option in options.items():
+        default = f"`{yaml_value(defaults[name])}`".replace("|", "\\|") if name in defaults else ""
+        rows.append(f"| `{within}{name}` | {default} | {_meaning(option)} |\n")
+        rows += _variables(option.get("options", {}), {}, f"{within}{name}[].")
+    return rows
+
+
+def _meaning(option: dict[str, Any]) -> str:
+    said = option["description"]
+    text = MARKUP.sub(r"`\1`", " ".join(said) if isinstance(said, list) else said)
+    values = [f"`{yaml_value(one)}`" for one in option.get("choices", [])]
+    told = all(value in text for value in values)
+    return " ".join(text.split()) + ("" if told else f" One of {', '.join(values)}.")
+
+
+def yaml_value(value: Any) -> str:
+    """A value as one writes it in YAML."""
+    if isinstance(value, str) and value:
+        return value
+    return yaml.safe_dump(value, default_flow_style=True).splitlines()[0].replace("''", '""')
+
+
 def main(argv: list[str]) -> int:
     pages = {HERE / "qemu.md": qemu(), HERE / "refusals.md": refusals()}
+    pages |= {role / "README.md": role_readme(role) for role in sorted((HERE.parent / "roles").iterdir())}
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if "--check" in argv:
-            print(f"docs/{path.name} is out of date; run: make docs", file=sys.stderr)
+            print(f"{path.relative_to(HERE.parent)} is out of date; run: make docs", file=sys.stderr)
         else:
             path.write_text(pages[path], encoding="utf-8")
-            print(f"docs/{path.name} written")
+            print(f"{path.relative_to(HERE.parent)} written")
     return 1 if stale and "--check" in argv else 0
 
 

@@ -103,13 +103,13 @@ def there() -> None:
 
     say("The plan: --check --diff changes nothing")
     before = state_of_host()
-    playbook("passthrough", "--check", "--diff")
+    playbook("provision", "--check", "--diff")
     expect(state_of_host() == before, "the host is as it was before --check")
 
     say("The passthrough")
-    expect(sum(playbook("passthrough", "--diff").values()) > 0, "the first run changed something")
+    expect(sum(playbook("provision", "--diff").values()) > 0, "the first run changed something")
     say("The same again")
-    expect(sum(playbook("passthrough").values()) == 0, "the second run reports changed=0")
+    expect(sum(playbook("provision").values()) == 0, "the second run reports changed=0")
 
 
 def passed() -> None:
@@ -132,7 +132,7 @@ def in_guest() -> str:
 
 def back() -> str:
     say("The way back")
-    playbook("give_back", "--diff")
+    playbook("release", "--diff")
     say("On the host: the DASD is back")
     node(HOST, "lscss")
     node(HOST, "lsdasd", "-a")
@@ -151,7 +151,7 @@ def main(lab: str = "seed", in_guest: Callable[[], str] = in_guest) -> int:
         return 1
     finally:
         subprocess.run(["ccwemu", "down", LAB], capture_output=True, check=False)
-    print(f"\nDone in {time.monotonic() - started:.0f} s. What ran: passthrough.yml and give_back.yml of playbooks/")
+    print(f"\nDone in {time.monotonic() - started:.0f} s. What ran: provision.yml and release.yml of playbooks/")
     print("To look around in such a host: .venv/bin/ccwemu up seed; .venv/bin/ccwemu shell lpar1 (docs/labs.md)")
     return 0
 

@@ -179,7 +179,7 @@ def test_the_doctor_says_on_one_page_what_is_wrong_and_what_is_right(controller,
     assert "0.0.7e52 could be passed through and is not in guest linux01" in playbook("doctor", disk)
     mounted = playbook("doctor", {"device": "0.0.7e53", "guest": guest})
     assert "0.0.7e53 cannot be used in guest linux01" in mounted and "mounted at /srv/data" in mounted
-    playbook("passthrough", {"kvm_host_devices": [{**disk, "devno": "fe.0.1234"}], "qemu_guest_accel": "tcg"})
+    playbook("provision", {"passthrough_devices": [{**disk, "devno": "fe.0.1234"}], "guest_accel": "tcg"})
     usable = playbook("doctor", disk)
     assert "0.0.7e52 can be used in guest linux01, as 0.0.1234" in usable
     assert "0.0.1234 in linux01: there and online" in usable

@@ -19,12 +19,12 @@ guests:
   linux01: {host: lpar1, kind: real}
 """
 VARIABLES = {
-    "kvm_host_devices": [
+    "passthrough_devices": [
         {"device": "0.0.7e52", "uuid": "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920", "guest": "linux01", "devno": "fe.0.1234"}
     ],
-    "qemu_guest_accel": "tcg",
-    "qemu_guest_memory": 256,
-    "guest_timeout": 5,
+    "guest_accel": "tcg",
+    "guest_memory": 256,
+    "guest_login_timeout": 5,
     "ansible_ssh_timeout": 3,  # of one attempt; the inventory gives an emulated processor a minute
 }
 
@@ -51,7 +51,7 @@ def test_a_guest_that_never_answers(silent):
     definition.write_text(LAB, encoding="utf-8")
     up = silent.ccwemu("up", str(definition))
     assert up.returncode == 0, up.stdout
-    done = silent.playbook("-i", silent.inventory("silent"), "zkvm.vfio_ccw.passthrough", "-e", json.dumps(VARIABLES))
+    done = silent.playbook("-i", silent.inventory("silent"), "zkvm.vfio_ccw.provision", "-e", json.dumps(VARIABLES))
     assert done.returncode == 2, done.stdout
     for part in (
         "linux01 was started on lpar1, but nobody could log in within 5 s",

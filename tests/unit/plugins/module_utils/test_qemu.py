@@ -225,10 +225,10 @@ def test_a_guests_plug_is_pulled_by_request_only():
 
     assert Shutdown().how == "powerdown"
     assert yaml.safe_load(qemu_guest.DOCUMENTATION)["options"]["shutdown"]["default"] == "powerdown"
-    role = COLLECTION / "roles/qemu_guest"
-    assert yaml.safe_load((role / "defaults/main.yml").read_text())["qemu_guest_shutdown"] == "powerdown"
+    role = COLLECTION / "roles/guest"
+    assert yaml.safe_load((role / "defaults/main.yml").read_text())["guest_shutdown"] == "powerdown"
     specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    assert specs["qemu_guest_shutdown"]["default"] == "powerdown"
+    assert specs["guest_shutdown"]["default"] == "powerdown"
     for playbook in (COLLECTION / "playbooks").glob("*.yml"):
         assert "terminate" not in json.dumps(yaml.safe_load(playbook.read_text()))
 

@@ -15,7 +15,7 @@ KEPT = {"device": "0.0.7e55", "guest": "linux01", "devno": "fe.0.3333"}
 @pytest.mark.lab
 def test_a_guest_keeps_its_other_device(controller, fresh_lab):
     def playbook(name: str, *devices: dict[str, str]) -> str:
-        variables = {"kvm_host_devices": list(devices), "qemu_guest_accel": "tcg"}
+        variables = {"passthrough_devices": list(devices), "guest_accel": "tcg"}
         done = controller.playbook(
             "-i", controller.inventory(fresh_lab), "-e", json.dumps(variables), f"zkvm.vfio_ccw.{name}"
         )
@@ -27,15 +27,15 @@ def test_a_guest_keeps_its_other_device(controller, fresh_lab):
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    playbook("passthrough", BACK, KEPT)
-    said = playbook("give_back", BACK)
+    playbook("provision", BACK, KEPT)
+    said = playbook("release", BACK)
     assert "It keeps 0.0.3333" in said
     script = node("cat", SCRIPT)
     assert "fe.0.3333" in script and "fe.0.2222" not in script
     assert "0.0.7e54" in node("lscss")
-    again = playbook("give_back", BACK)
+    again = playbook("release", BACK)
     assert "changed=0" in again and "It keeps" not in again
     node(SCRIPT)  # as an administrator would
     assert "qemu-system-s390x" in node("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
-    playbook("give_back", KEPT)
+    playbook("release", KEPT)
     assert "linux01" not in node("sh", "-c", "ls /etc/vfio_ccw/guests")

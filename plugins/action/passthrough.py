@@ -93,6 +93,8 @@ class ActionModule(ActionBase):
                 break
             if silent == SILENT_POLLS:
                 return {"failed": True, "msg": f"The run on the host ended without an answer: {told}. Run it again."}
+        if not seen and told not in ("", said):  # it was over before the first look
+            display.display(f"{task_vars.get('inventory_hostname', '')}: {told.removesuffix(GONE).rstrip()}")
         self._job(job, "cleanup", task_vars)
         return {name: value for name, value in result.items() if name not in OF_THE_JOB}
 

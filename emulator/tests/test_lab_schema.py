@@ -63,7 +63,47 @@ WRONG = [
     ),
     (
         HEAD + "    devices:\n      - {dasd: 0.0.7e52, chpids: [41]}\n      - {dasd: 0.0.7e52, chpids: [41]}\n",
-        "device 0.0.7e52 is already on subchannel",
+        "6: hosts.lpar1.devices[1]: device 0.0.7e52 is already on subchannel 0.0.0000; expected another device number",
+    ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.80ff-0.0.8000, chpids: [41]}\n",
+        "5: hosts.lpar1.devices[0].dasd: found '0.0.80ff-0.0.8000'; expected a bus id such as 0.0.7e52, or a range",
+    ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.80ff-0.1.8100, chpids: [41]}\n",
+        "5: hosts.lpar1.devices[0].dasd: found '0.0.80ff-0.1.8100'; expected a bus id such",
+    ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.8000-0.0.8001, chpids: [41], subchannel: 0.0.ffff}\n",
+        "devices[0].subchannel: found '0.0.ffff' for the first of 2 devices; expected a number from which on",
+    ),
+    (
+        HEAD
+        + "    devices:\n      - {dasd: 0.0.8000-0.0.8001, chpids: [41]}\n      - {empty: 0.0.8001, chpids: [41]}\n",
+        "6: hosts.lpar1.devices[1]: device 0.0.8001 is already on subchannel 0.0.0001",
+    ),
+    (
+        HEAD
+        + "    devices:\n      - {dasd: 0.0.8000-0.0.8001, chpids: [41], subchannel: 0.0.0005}\n"
+        + "      - {empty: 0.0.9000, subchannel: 0.0.0006, chpids: [41]}\n",
+        "6: hosts.lpar1.devices[1]: there is a device on subchannel 0.0.0006 already; expected another subchannel",
+    ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.8000-0.0.8001, chpids: [41], mounted: /srv}\n",
+        "devices[0].mounted: found '/srv', one mount point for 2 devices; expected a text with {device}, which stands",
+    ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.8000-0.0.8001, chpids: [41], image: a.ckd}\n",
+        "devices[0].image: found 'a.ckd', one image for 2 devices; expected a text with {device}",
+    ),
+    (
+        "lab: one\nhosts:\n  lpar[2-1]: {}\n",
+        "3: hosts.lpar[2-1]: found the name 'lpar[2-1]'; expected a range such as lpar[01-50], of at most 1000 names",
+    ),
+    ("lab: one\nhosts:\n  lpar[1-2]: {}\n  lpar2: {}\n", "4: hosts.lpar2: there is a host lpar2 already"),
+    (
+        "lab: one\nhosts:\n  lpar[1-3]: {}\nguests:\n  linux[1-2]: {host: 'lpar[1-3]'}\n",
+        "5: guests.linux[1-2].host: found 'lpar[1-3]' for 2 guest(s); expected a host, or a range of as many",
     ),
     (
         HEAD + "    devices:\n      - {virtio: 0.0.0001, kind: disk}\n",
@@ -119,6 +159,52 @@ def test_subchannel_numbers_are_given_where_none_stand(tmp_path: Path) -> None:
     path.write_text(HEAD + textwrap.indent(devices, "    "))
     found = {sch.devno: sch.busid for sch in read_lab(str(path)).hosts[0].machine.subchannels}
     assert found == {"0.0.0008": "0.0.0000", "0.0.0009": "0.0.0001"}
+
+
+def test_a_range_of_disks(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yml"
+    devices = """\
+devices:
+  - {virtio: 0.0.0000, kind: net}
+  - dasd: 0.0.80fe-0.0.8101
+    chpids: [41, 42]
+    subchannel: 0.0.0010
+    cylinders: 3
+    mounted: /srv/{device}
+  - {dasd: 0.0.9000-0.0.9001, chpids: [41], image: "disks/{device}.ckd"}
+"""
+    path.write_text(HEAD + textwrap.indent(devices, "    "))
+    host = read_lab(str(path)).hosts[0]
+    found = [(sch.busid, sch.devno) for sch in host.machine.subchannels]
+    assert found == [
+        ("0.0.0000", "0.0.0000"),
+        ("0.0.0001", "0.0.9000"),
+        ("0.0.0002", "0.0.9001"),
+        ("0.0.0010", "0.0.80fe"),
+        ("0.0.0011", "0.0.80ff"),
+        ("0.0.0012", "0.0.8100"),
+        ("0.0.0013", "0.0.8101"),
+    ]
+    units = [(sch.device.ssid, sch.device.unit_address) for sch in host.machine.subchannels[3:]]  # type: ignore[union-attr]
+    assert units == [(0x80, 0xFE), (0x80, 0xFF), (0x81, 0x00), (0x81, 0x01)]
+    assert [mount.target for mount in host.mounts][-1] == "/srv/0.0.8101"
+    assert len({disk.image for disk in host.disks}) == 6
+    assert [disk.image for disk in host.disks][:1] == [str(tmp_path / "disks/0.0.9000.ckd")]
+
+
+def test_fifty_hosts_with_a_guest_each(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yml"
+    path.write_text(
+        "lab: fleet\nhosts:\n  lpar[01-50]:\n    devices:\n      - {dasd: 0.0.8000-0.0.8013, chpids: [41]}\n"
+        "guests:\n  linux[01-50]: {host: 'lpar[01-50]'}\n  extra[1-3]: {host: lpar07}\n"
+    )
+    lab = read_lab(str(path))
+    assert [host.name for host in lab.hosts][::49] == ["lpar01", "lpar50"]
+    assert len({disk.image for host in lab.hosts for disk in host.disks}) == 1000
+    assert {guest.name: guest.host for guest in lab.guests} == {
+        **{f"linux{number:02}": f"lpar{number:02}" for number in range(1, 51)},
+        **{f"extra{number}": "lpar07" for number in range(1, 4)},
+    }
 
 
 def test_the_seed_lab() -> None:

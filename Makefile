@@ -112,12 +112,14 @@ test-real: setup-tests ## what takes longer with a real QEMU: paths, plugging, b
 
 .PHONY: sanity
 sanity: setup-tests ## ansible-test sanity
-	@.ci/sanity
+	@.ci/ansible-test sanity --python 3.11
 
 .PHONY: lint
-lint: lint-python ## ruff, mypy, yamllint, ansible-lint (production profile)
+lint: lint-python ## ruff, mypy, yamllint, ansible-lint (production profile), licences (REUSE), changelog fragments
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/ansible-lint --strict
+	@$(BIN)/reuse lint --quiet || { $(BIN)/reuse lint --lines; false; }
+	@$(BIN)/antsibull-changelog lint
 
 .PHONY: lint-python
 lint-python: setup
@@ -161,10 +163,12 @@ bench: setup ## speed against others (Hercules, libfuse, virtio-blk, driverctl .
 	@ONLY=$(ONLY) LARGE=$(LARGE) $(BIN)/python tests/bench/run.py
 
 .PHONY: requirements
-requirements: ## resolve requirements/dev.in anew and pin it
-	@rm -rf build/requirements && $(PYTHON) -m venv build/requirements
-	@build/requirements/bin/python -m pip install -qq --disable-pip-version-check -r requirements/dev.in
-	@{ echo "# Made from dev.in by 'make requirements'. Do not edit."; build/requirements/bin/python -m pip freeze --exclude setuptools; } > requirements/dev.txt
+requirements: ## resolve requirements/*.in anew and pin them
+	@for list in dev package; do \
+	  rm -rf build/requirements && $(PYTHON) -m venv build/requirements; \
+	  build/requirements/bin/python -m pip install -qq --disable-pip-version-check -r requirements/$$list.in; \
+	  { echo "# Made from $$list.in by 'make requirements'. Do not edit."; build/requirements/bin/python -m pip freeze --exclude setuptools; } > requirements/$$list.txt; \
+	done
 
 .PHONY: clean
 clean: ## remove what was built (labs that run are ended first)

@@ -72,7 +72,7 @@ def test_the_command_line_is_the_one_for_the_qemu_that_is_there(qemu, device, ma
     argv = command_line(fit(qemu, **device))
     assert argv[argv.index("-M") + 1] == machine
     head, _path, tail = argv[argv.index("-device") + 1].partition(f",sysfsdev=/sys/bus/mdev/devices/{UUID}")
-    assert (head.removeprefix("vfio-ccw,") + tail).endswith(option)
+    assert (head[len("vfio-ccw,") :] + tail).endswith(option)
     assert words(start_script(fit(qemu, **device))) == argv
 
 

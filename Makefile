@@ -76,8 +76,14 @@ guest: setup ## the same with a stock Debian under the real qemu-system-s390x as
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
+# the long ones early, so that none is left alone at the end
+CHECKS := lint integration molecule-real unit sanity molecule sanitize fidelity fuzz-corpus
+JOBS ?= 2
+SAY = @echo "== $@"
+
 .PHONY: test
-test: setup-tests lint unit fuzz-corpus sanitize fidelity integration molecule molecule-real sanity ## the checks, as CI runs them
+test: setup-tests ## the checks, as CI runs them, JOBS (2) at a time; each one's output comes when it is done
+	@$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target $(CHECKS)
 	@echo "make test: all passed"
 
 .PHONY: test-fast
@@ -86,22 +92,27 @@ test-fast: setup-tests lint-python ## for daily work: under a minute (without th
 
 .PHONY: unit
 unit: setup-tests ## unit tests of the collection and of the emulator
+	$(SAY)
 	@$(BIN)/pytest -q tests/unit emulator/tests
 
 .PHONY: fidelity
 fidelity: setup-tests ## the emulated host against what a real kernel and the real tools answered
+	$(SAY)
 	@$(BIN)/pytest -q tests/fidelity
 
 .PHONY: integration
 integration: setup-tests ## playbooks against labs, and what the real QEMU says of a saved guest
+	$(SAY)
 	@$(BIN)/pytest -q tests/integration tests/real/test_migration.py
 
 .PHONY: molecule
 molecule: setup-tests ## the molecule scenario with the quick guest
+	$(SAY)
 	@$(BIN)/molecule test
 
 .PHONY: molecule-real
 molecule-real: setup-tests ## the molecule scenario with a stock Debian under the real QEMU
+	$(SAY)
 	@$(BIN)/molecule test --scenario-name real_guest
 
 .PHONY: test-real
@@ -112,10 +123,12 @@ test-real: setup-tests ## what takes longer with a real QEMU: paths, plugging, b
 
 .PHONY: sanity
 sanity: setup-tests ## ansible-test sanity
+	$(SAY)
 	@.ci/ansible-test sanity --python 3.11
 
 .PHONY: lint
 lint: lint-python ## ruff, mypy, yamllint, ansible-lint (production profile), licences (REUSE), changelog fragments
+	$(SAY)
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/ansible-lint --strict
 	@$(BIN)/reuse lint --quiet || { $(BIN)/reuse lint --lines; false; }
@@ -139,6 +152,7 @@ format: setup ## let ruff write the code's layout
 
 .PHONY: fuzz-corpus
 fuzz-corpus: setup ## the core and the mirror over the kept fuzzing corpus, with sanitizers (10 s)
+	$(SAY)
 	@$(BIN)/python tests/fuzz/run.py corpus
 
 .PHONY: fuzz
@@ -148,6 +162,7 @@ fuzz: setup ## fuzz the core and the mirror with libFuzzer and sanitizers: FUZZ_
 
 .PHONY: sanitize
 sanitize: setup ## the preloaded library, the core and the mirror under AddressSanitizer and UBSan (a minute)
+	$(SAY)
 	@$(BIN)/python tests/sanitize/run.py
 
 .PHONY: coverage

@@ -44,7 +44,7 @@ bool ckd_check_home(const struct ckd_image *image, uint32_t number, const uint8_
 /* All records up to the end of the track; index is their place on it. */
 static bool check_records(const struct ckd_image *image, uint32_t number, struct ckd_problem *problem)
 {
-	const uint8_t *track = ckd_track(image, number);
+	const uint8_t *track = ckd_slot(image, number);
 	uint32_t cylinder = number / image->heads, head = number % image->heads;
 	uint32_t offset = CKD_FIRST_RECORD, cells = 0, index = 0;
 
@@ -80,9 +80,9 @@ uint32_t ckd_image_problems(const struct ckd_image *image, struct ckd_problem *p
 	struct ckd_problem problem;
 	uint32_t found = 0;
 
-	for (uint32_t number = 0; number < image->cylinders * image->heads; number++) {
-		if (ckd_check_home(image, number, ckd_track(image, number), &problem) &&
-		    check_records(image, number, &problem))
+	for (uint32_t number = 0; number < image->cylinders * image->heads; number = ckd_next_written(image, number + 1)) {
+		if (ckd_is_null(image, number) || (ckd_check_home(image, number, ckd_slot(image, number), &problem) &&
+						   check_records(image, number, &problem)))
 			continue;
 		if (!ckd_image_complete(image, &problem)) {
 			problems[found < room ? found : room - 1] = problem;

@@ -15,6 +15,7 @@
 #include "fault_guard.h"
 
 static const uint8_t magic[8] = {'C', 'K', 'D', '_', 'P', '3', '7', '0'};
+static const uint8_t sparse_magic[8] = {'C', 'K', 'D', '_', 'N', '3', '7', '0'}; /* Hercules refuses it */
 
 /* The header: magic, heads (LE32), track size (LE32), device type, file sequence, highest cylinder (LE16). */
 enum { HEADER_HEADS = 8, HEADER_TRACK_SIZE = 12, HEADER_TYPE = 16, HEADER_SEQUENCE = 17 };
@@ -53,7 +54,10 @@ static bool check_header(struct ckd_image *image, struct ckd_problem *problem)
 	const uint8_t *header = image->base;
 	uint64_t tracks;
 
-	if (memcmp(header, magic, sizeof(magic))) {
+	if (!memcmp(header, sparse_magic, sizeof(sparse_magic))) {
+		if (!ckd_null_read(image, problem))
+			return false;
+	} else if (memcmp(header, magic, sizeof(magic))) {
 		if (!memcmp(header, "CKD_C370", 8) || !memcmp(header, "CKD_S370", 8))
 			return ckd_wrong(problem, EILSEQ, 0, "this is a compressed CKD image; only uncompressed ones "
 				     "(CKD_P370) are supported: convert it with Hercules' dasdcopy");
@@ -160,10 +164,11 @@ static bool end_recovery(struct ckd_image *image, struct ckd_problem *problem)
 	return ckd_wrong(problem, errno, image->size, "the journal behind the tracks cannot be written: %s", strerror(errno));
 }
 
-static bool check_tracks(const struct ckd_image *image, struct ckd_problem *problem)
+/* Of null tracks, which are as the header says, there may be very many: holes are not looked at. */
+static bool check_tracks(struct ckd_image *image, struct ckd_problem *problem)
 {
-	for (uint32_t number = 0; number < image->cylinders * image->heads; number++)
-		if (!ckd_check_home(image, number, ckd_view(image, number), problem))
+	for (uint32_t number = 0; number < image->cylinders * image->heads; number = ckd_next_written(image, number + 1))
+		if (!ckd_is_null(image, number) && !ckd_check_home(image, number, ckd_view(image, number), problem))
 			return false;
 	return true;
 }
@@ -172,6 +177,7 @@ static bool open_image(struct ckd_image *image, int fd, bool writable, bool dama
 {
 	*image = (struct ckd_image){.fd = fd, .writable = writable};
 	atomic_flag_clear(&image->stage.busy);
+	atomic_flag_clear(&image->filling);
 	if (lock(image, problem) && map(image, problem) && check_header(image, problem) && make_spare(image, problem) &&
 	    begin_recovery(image, problem) && ckd_image_complete(image, problem) &&
 	    (damaged || check_tracks(image, problem)) && end_recovery(image, problem)) {
@@ -223,10 +229,9 @@ static bool write_at(int fd, const uint8_t *bytes, size_t size, uint64_t offset,
 	return true;
 }
 
-bool ckd_image_create(int fd, uint32_t cylinders, uint32_t heads, struct ckd_problem *problem)
+static bool make_room(int fd, uint32_t cylinders, uint32_t heads, struct ckd_problem *problem)
 {
 	uint64_t size = CKD_HEADER_SIZE + (uint64_t)cylinders * heads * CKD_3390_TRACK_SIZE;
-	uint8_t bytes[CKD_HEADER_SIZE] = {0};
 
 	if (!cylinders || cylinders > CKD_MAX_CYLINDERS)
 		return ckd_wrong(problem, EINVAL, 0, "%u cylinders, expected 1 to %u", cylinders, CKD_MAX_CYLINDERS);
@@ -235,16 +240,48 @@ bool ckd_image_create(int fd, uint32_t cylinders, uint32_t heads, struct ckd_pro
 	if (ftruncate(fd, (off_t)size))
 		return ckd_wrong(problem, errno, 0, "cannot be made %llu bytes long: %s", (unsigned long long)size,
 			     strerror(errno));
-	for (uint32_t number = 0; number < cylinders * heads; number++) {
-		ckd_empty_track(bytes, number / heads, number % heads);
-		if (!write_at(fd, bytes, CKD_EMPTY_TRACK_SIZE,
-			      CKD_HEADER_SIZE + (uint64_t)number * CKD_3390_TRACK_SIZE, problem))
-			return false;
-	}
-	memset(bytes, 0, sizeof(bytes));
-	memcpy(bytes, magic, sizeof(magic));
+	return true;
+}
+
+static bool write_empty_track(int fd, uint32_t number, uint32_t heads, struct ckd_problem *problem)
+{
+	uint8_t bytes[CKD_EMPTY_TRACK_SIZE];
+
+	ckd_empty_track(bytes, number / heads, number % heads);
+	return write_at(fd, bytes, sizeof(bytes), CKD_HEADER_SIZE + (uint64_t)number * CKD_3390_TRACK_SIZE, problem);
+}
+
+/* Last: an unfinished file is not an image. */
+static bool write_header(int fd, uint8_t *bytes, const uint8_t *kind, uint32_t heads, struct ckd_problem *problem)
+{
+	memcpy(bytes, kind, sizeof(magic));
 	put_le32(bytes + HEADER_HEADS, heads);
 	put_le32(bytes + HEADER_TRACK_SIZE, CKD_3390_TRACK_SIZE);
 	bytes[HEADER_TYPE] = CKD_3390_TYPE;
-	return write_at(fd, bytes, sizeof(bytes), 0, problem); /* last: an unfinished file is not an image */
+	return write_at(fd, bytes, CKD_HEADER_SIZE, 0, problem);
+}
+
+bool ckd_image_create(int fd, uint32_t cylinders, uint32_t heads, struct ckd_problem *problem)
+{
+	uint8_t header[CKD_HEADER_SIZE] = {0};
+
+	if (!make_room(fd, cylinders, heads, problem))
+		return false;
+	for (uint32_t number = 0; number < cylinders * heads; number++)
+		if (!write_empty_track(fd, number, heads, problem))
+			return false;
+	return write_header(fd, header, magic, heads, problem);
+}
+
+bool ckd_image_create_sparse(int fd, uint32_t cylinders, uint32_t heads, uint8_t records, uint16_t length,
+			     struct ckd_problem *problem)
+{
+	uint8_t header[CKD_HEADER_SIZE] = {0};
+
+	if (!ckd_null_fits(records, length))
+		return ckd_wrong(problem, EINVAL, 0, "%u records of %u bytes are more than a 3390 track holds", records,
+			     length);
+	ckd_null_put(header, records, length);
+	return make_room(fd, cylinders, heads, problem) && write_empty_track(fd, 0, heads, problem) &&
+	       write_header(fd, header, sparse_magic, heads, problem);
 }

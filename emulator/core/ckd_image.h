@@ -47,6 +47,10 @@ struct ckd_image {
 	uint32_t track_size;
 	int fd;
 	bool writable;
+	bool sparse;                /* has null tracks (ckd_null.c), with: */
+	uint8_t null_records;
+	uint16_t null_length;
+	atomic_flag filling;
 };
 
 /* What is wrong with an image, and where. error: an errno, EILSEQ for a file that is not a sound image. */
@@ -71,6 +75,13 @@ bool ckd_image_complete(const struct ckd_image *image, struct ckd_problem *probl
 
 /* Write a new image to the empty file fd: each track holds a home address and record 0. */
 bool ckd_image_create(int fd, uint32_t cylinders, uint32_t heads, struct ckd_problem *problem);
+
+/*
+ * The same for a sparse image, whose tracks, but for the first, are holes until somebody looks at them, and hold so many
+ * records of `length` bytes of zeros then. Its header is not that of Hercules' format.
+ */
+bool ckd_image_create_sparse(int fd, uint32_t cylinders, uint32_t heads, uint8_t records, uint16_t length,
+			     struct ckd_problem *problem);
 
 /* Check every record of every track. The number of damaged tracks; the first `room` (1 or more) are described. */
 uint32_t ckd_image_problems(const struct ckd_image *image, struct ckd_problem *problems, uint32_t room);
@@ -114,13 +125,42 @@ bool ckd_journal_finish(struct ckd_image *image);
 void ckd_journal_cut(struct ckd_image *image);
 void ckd_journal_remove(struct ckd_image *image);
 
-static inline uint8_t *ckd_track(const struct ckd_image *image, uint32_t track)
+/*
+ * Null tracks: does what a header says of them fit on a track; write it to a header; read it from the image's; have the
+ * counts of one in place; the next track, this one or a later one, that may have been written.
+ */
+bool ckd_null_fits(uint8_t records, uint16_t length);
+void ckd_null_put(uint8_t *header, uint8_t records, uint16_t length);
+bool ckd_null_read(struct ckd_image *image, struct ckd_problem *problem);
+void ckd_null_fill(struct ckd_image *image, uint32_t number);
+uint32_t ckd_next_written(const struct ckd_image *image, uint32_t number);
+
+/* The place of a track, whatever is there. */
+static inline uint8_t *ckd_slot(const struct ckd_image *image, uint32_t track)
 {
 	return image->base + CKD_HEADER_SIZE + (size_t)track * image->track_size;
 }
 
+/* Every track but the first, which is none, has an address other than zeros. */
+static inline bool ckd_is_null(const struct ckd_image *image, uint32_t track)
+{
+	static const uint8_t none[CKD_HOME_SIZE];
+	bool null = image->sparse && track && !memcmp(ckd_slot(image, track), none, sizeof(none));
+
+	atomic_thread_fence(memory_order_acquire);
+	return null;
+}
+
+/* A track of the image. */
+static inline uint8_t *ckd_track(struct ckd_image *image, uint32_t track)
+{
+	if (ckd_is_null(image, track))
+		ckd_null_fill(image, track);
+	return ckd_slot(image, track);
+}
+
 /* A track as the program that is writing to it must see it. */
-static inline uint8_t *ckd_view(const struct ckd_image *image, uint32_t track)
+static inline uint8_t *ckd_view(struct ckd_image *image, uint32_t track)
 {
 	if (image->stage.whole && image->stage.active && image->stage.track == track)
 		return image->stage.bytes;

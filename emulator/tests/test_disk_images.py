@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import os
@@ -154,3 +155,22 @@ def test_the_same_bytes_as_hercules_where_both_say_the_same(tmp_path: Path) -> N
             image.close()
         digests.append(hashlib.sha256(repr(tracks).encode()).hexdigest())
     assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("layout", disk.LAYOUTS)
+def test_a_sparse_disk_is_as_another(tmp_path: Path, layout: str) -> None:
+    volser = "A" if layout == "cdl" else ""
+    for name, sparse in (("whole", False), ("sparse", True)):
+        disk.create(tmp_path / name, 3, layout, volser, sparse=sparse)
+    assert disk.info(tmp_path / "sparse") == dataclasses.replace(
+        disk.info(tmp_path / "whole"), path=str(tmp_path / "sparse")
+    )
+    with channel.Image.open(tmp_path / "whole") as whole, channel.Image.open(tmp_path / "sparse") as sparse_image:
+        for track in range(3 * 15):
+            assert whole.read_track(*divmod(track, 15)) == sparse_image.read_track(*divmod(track, 15))
+
+
+def test_a_sparse_disk_of_a_usual_size_with_a_file_system(tmp_path: Path) -> None:
+    disk.create(tmp_path / "disk", 3339, volser="A", filesystem="ext4", sparse=True)
+    assert (tmp_path / "disk").stat().st_blocks * 512 < 64 << 20
+    assert disk.info(tmp_path / "disk").size == 3339 * 15 * 12 * 4096

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NULL_RECORD_LENGTH 4096u /* of the blocks that dasdfmt makes */
+
 static PyObject *raise_image_error(PyTypeObject *type, PyObject *path, const struct ckd_problem *problem)
 {
 	struct core_state *state = core_state_of(type);
@@ -52,15 +54,21 @@ static int descriptor_of(PyTypeObject *type, PyObject *path, int flags)
 
 static PyObject *image_create(PyObject *class, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = {"path", "cylinders", "heads", NULL};
+	static char *names[] = {"path", "cylinders", "heads", "null_records", NULL};
 	PyObject *path;
 	unsigned cylinders = 0, heads = CKD_3390_HEADS;
+	int null_records = -1;
 	struct ckd_problem problem = {0};
 	bool done;
 	int fd;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$II", names, &path, &cylinders, &heads))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$IIi", names, &path, &cylinders, &heads,
+					 &null_records))
 		return NULL;
+	if (null_records > UINT8_MAX) {
+		PyErr_Format(PyExc_ValueError, "%d records on a track", null_records);
+		return NULL;
+	}
 	if (PyLong_Check(path)) {
 		PyErr_SetString(PyExc_TypeError, "create() takes a path, not a file descriptor");
 		return NULL;
@@ -69,7 +77,9 @@ static PyObject *image_create(PyObject *class, PyObject *args, PyObject *kwargs)
 	if (fd < 0)
 		return NULL;
 	Py_BEGIN_ALLOW_THREADS
-	done = ckd_image_create(fd, cylinders, heads, &problem);
+	done = null_records < 0 ? ckd_image_create(fd, cylinders, heads, &problem)
+				: ckd_image_create_sparse(fd, cylinders, heads, (uint8_t)null_records,
+							  NULL_RECORD_LENGTH, &problem);
 	close(fd);
 	Py_END_ALLOW_THREADS
 	if (!done) {

@@ -130,10 +130,17 @@ class Image(_core.Image):
     """A disk image: raw tracks in the CKD file format of Hercules, mapped into memory. Closed with its devices."""
 
     @staticmethod
-    def create(path: str | os.PathLike[str], *, cylinders: int, heads: int = 15) -> None:
-        """Make an image whose tracks hold record 0 only, as an unformatted disk. Raises ImageError (a file exists)."""
+    def create(
+        path: str | os.PathLike[str], *, cylinders: int, heads: int = 15, null_records: int | None = None
+    ) -> None:
+        """Make an image whose tracks hold record 0 only, as an unformatted disk. Raises ImageError (a file exists).
+
+        With ``null_records`` it is sparse: a track that was never written takes no room, and has that many records of
+        4096 bytes of zeros besides. Hercules does not read such an image.
+        """
+        records = -1 if null_records is None else null_records
         try:
-            _core.Image.create(os.fspath(path), cylinders=cylinders, heads=heads)
+            _core.Image.create(os.fspath(path), cylinders=cylinders, heads=heads, null_records=records)
         except _core.RawImageError as error:
             raise _image_error(error) from None
 

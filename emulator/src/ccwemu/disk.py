@@ -23,6 +23,8 @@ from ccwemu.machine.dasd.eckd import Geometry
 HEADS = 15
 BLOCK_SIZE = 4096
 BLOCKS_PER_TRACK = eckd.records_per_track(0, BLOCK_SIZE)
+SPARSE_TRACKS = 2
+"""Of a sparse image those that are written when it is made: with the label and the VTOC."""
 LAYOUTS = ("cdl", "ldl", "unformatted")
 """Compatible (label, VTOC, partition), Linux (blocks from the first track on, no label), and tracks without records."""
 MAKERS = {"ext2": ["-q", "-F", "-b", "4096"], "ext4": ["-q", "-F", "-b", "4096"]}
@@ -60,9 +62,11 @@ def create(
     partition: bool = True,
     filesystem: str | None = None,
     progress: Progress | None = None,
+    sparse: bool = False,
 ) -> None:
     """Make a disk image. ``volser`` is needed for layout "cdl"; ``filesystem`` (ext2, ext4) goes into the partition.
 
+    A ``sparse`` one takes room for the tracks that were touched only, and is made at once. Hercules does not read it.
     ``progress`` is told tracks written and tracks in all. Raises DiskError; a file that is there is left alone.
     """
     target = os.fspath(path)
@@ -72,11 +76,13 @@ def create(
     # Who looks meanwhile finds no half-made disk, and an interrupted run leaves none.
     draft = f"{target}.{os.getpid()}.part"
     try:
-        channel.Image.create(draft, cylinders=cylinders, heads=HEADS)
+        blocks = 0 if layout == "unformatted" else BLOCKS_PER_TRACK
+        channel.Image.create(draft, cylinders=cylinders, heads=HEADS, null_records=blocks if sparse else None)
         if layout != "unformatted":
-            _reserve(draft)
             labelled = _pieces(cylinders, name, partition) if layout == "cdl" else []
-            _format(draft, cylinders, labelled, progress)
+            if not sparse:
+                _reserve(draft)
+            _format(draft, SPARSE_TRACKS if sparse else cylinders * HEADS, labelled, progress)
         if filesystem is not None:
             _fill(draft, filesystem, target)
         os.rename(draft, target)
@@ -122,11 +128,10 @@ def _pieces(cylinders: int, volser: str, partition: bool) -> list[list[tuple[byt
     return [special + blocks, [(record[:44], record[44:]) for record in vtoc]]
 
 
-def _format(path: str, cylinders: int, first: list[list[tuple[bytes, bytes]]], progress: Progress | None) -> None:
-    """Write all tracks: the given ones first, then empty blocks."""
+def _format(path: str, tracks: int, first: list[list[tuple[bytes, bytes]]], progress: Progress | None) -> None:
+    """Write so many tracks: the given ones first, then empty blocks."""
     image = channel.Image.open(path)
     try:
-        tracks = cylinders * HEADS
         empty = [(b"", bytes(BLOCK_SIZE))] * BLOCKS_PER_TRACK
         for track in range(tracks):
             _write_track(image, track, first[track] if track < len(first) else empty)

@@ -33,6 +33,7 @@ def _arguments(command: str) -> argparse.ArgumentParser:
     create.add_argument("--layout", choices=disk.LAYOUTS, default="cdl", help=layout)
     create.add_argument("--volser", default="0X0000", help="volume serial, of layout cdl (0X0000)")
     create.add_argument("--filesystem", choices=tuple(disk.MAKERS), help="fills the partition; default: none")
+    create.add_argument("--sparse", action="store_true", help="takes room for touched tracks only; not for Hercules")
     create.set_defaults(action=_create)
 
     for name, action, text in (
@@ -64,7 +65,14 @@ def _create(arguments: argparse.Namespace) -> int:
     progress = Progress()
     progress(f"making {arguments.path}, {arguments.cylinders} cylinders")
     try:
-        disk.create(arguments.path, arguments.cylinders, layout, volser, filesystem=arguments.filesystem)
+        disk.create(
+            arguments.path,
+            arguments.cylinders,
+            layout,
+            volser,
+            filesystem=arguments.filesystem,
+            sparse=arguments.sparse,
+        )
     finally:
         progress.stop()
     return 0

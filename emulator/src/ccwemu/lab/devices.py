@@ -25,7 +25,7 @@ _PATHS = ("subchannel", "chpids", "pim", "pam", "pom")
 _KEYS = {
     "dasd": (
         *_PATHS, "cylinders", "layout", "image", "online", "read_only", "rejects", "mounted", "files",
-        "cu_model", "dev_model", "serial", "ssid", "unit_address",
+        "cu_model", "dev_model", "serial", "ssid", "unit_address", "sparse",
     ),
     "virtio": (*_PATHS, "kind", "size", "mac", "image"),
     "other": (*_PATHS, "cu_type", "cu_model", "dev_type", "dev_model", "qdio"),
@@ -183,6 +183,9 @@ def _dasd(fields: Fields, host: str, count: int) -> Make:
         rejects=fields.take("rejects", listed(integer(0, 0xFF, 16)), ()),
         online=fields.take("online", boolean, "mounted" in fields),
     )
+    sparse = fields.take("sparse", boolean, True)
+    if "image" in fields and "sparse" in fields:
+        raise fields["sparse"].error("the image is yours", "no 'sparse' beside 'image'")
     mount = _mounted(fields, shared, 1 if layout == "cdl" else 0, count)
 
     def make(devno: str) -> Device:
@@ -193,7 +196,7 @@ def _dasd(fields: Fields, host: str, count: int) -> Make:
             ssid=int(devno.split(".")[2][:2], 16) if system is None else system,
             unit_address=int(devno[-2:], 16) if unit is None else unit,
         )
-        disk = DiskSpec(devno, dasd.image, shared.cylinders, layout, made_by_lab=not given)
+        disk = DiskSpec(devno, dasd.image, shared.cylinders, layout, made_by_lab=not given, sparse=sparse)
         return Device(subchannel(devno, dasd), disk, mount(devno))
 
     return make

@@ -340,7 +340,7 @@ def _new_boot_id(machine: Machine) -> None:
 
 def _make_disk(entry: DiskSpec, path: str) -> None:
     volser = f"0X{entry.device.rpartition('.')[2].upper()}"  # what dasdfmt names a disk by default
-    disk.create(path, entry.cylinders, entry.layout, volser if entry.layout == "cdl" else "")
+    disk.create(path, entry.cylinders, entry.layout, volser if entry.layout == "cdl" else "", sparse=entry.sparse)
 
 
 def _block_name(machine: Machine, device: str) -> str:

@@ -10,7 +10,7 @@ from ccwemu.machine.spec import MachineSpec
 
 @dataclass(frozen=True)
 class DiskSpec:
-    """A disk image; ``layout``: cdl (formatted, one partition) or unformatted."""
+    """A disk image; ``layout``: cdl (formatted, one partition), ldl or unformatted."""
 
     device: str
     image: str
@@ -18,6 +18,8 @@ class DiskSpec:
     cylinders: int
     layout: str
     made_by_lab: bool
+    sparse: bool = True
+    """Of one that the lab makes: it takes room for the tracks that were touched only."""
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,31 @@ WRONG = [
         'lab: one\nhosts: {a: {}}\nguests:\n  g: {host: a, kind: real, kernel: "5.10"}\n',
         "4: guests.g.kernel: found '5.10'; expected 6.1 or 6.12",
     ),
+    (
+        HEAD + "    files: {/usr/bin/x: a}\n",
+        "4: hosts.lpar1.files./usr/bin/x: found the path '/usr/bin/x': that is the machine's, the emulated kernel's",
+    ),
+    (
+        HEAD + "    files: {/etc/../x: a}\n",
+        "found the path '/etc/../x': it is not absolute, or not in its shortest form",
+    ),
+    (
+        HEAD + "    files: {/etc/x: {text: a, mode: 999}}\n",
+        "4: hosts.lpar1.files./etc/x.mode: found '999'; expected an octal number from 0 to 777",
+    ),
+    (HEAD + "    commands: [[]]\n", "4: hosts.lpar1.commands[0]: found no command; expected a list of its words"),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.7e52, chpids: [41], swap: true, online: false}\n",
+        "devices[0].swap: the disk is offline; expected online: true, or no 'swap'",
+    ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.8000-0.0.8001, chpids: [41], volumes: [vg0-data]}\n",
+        "devices[0].volumes: found 'vg0-data', one volume for 2 devices; expected names with {device}",
+    ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.7e52, chpids: [41], sparse: true, image: a}\n",
+        "devices[0].sparse: the image is yours; expected no 'sparse' beside 'image'",
+    ),
     ("lab: [\n", ": not YAML"),
     ("", "1: the file is empty; expected the keys lab and hosts"),
 ]

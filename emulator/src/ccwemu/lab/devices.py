@@ -13,11 +13,12 @@ from ccwemu.lab import ranges
 from ccwemu.lab.fields import Fields, Value, boolean, choice, integer, listed, pattern, text, texts
 from ccwemu.lab.spec import DiskSpec, MountedSpec
 from ccwemu.machine import spec as machine
-from ccwemu.machine.spec import DasdSpec, DeviceSpec, OtherSpec, SubchannelSpec, VirtioSpec
+from ccwemu.machine.spec import DasdSpec, DeviceSpec, OtherSpec, SubchannelSpec, SwapSpec, VirtioSpec, VolumeSpec
 
 busid = pattern(r"0\.[0-3]\.[0-9a-f]{4}", "a bus id such as 0.0.7e52 (small hexadecimal digits)")
 directory = pattern(r"/[^\0]*", "an absolute path")
 serial = pattern(r"([A-Z0-9]{2})?[A-Z0-9]{12}", "12 or 14 capital letters and digits")
+volume = pattern(r"[A-Za-z0-9_.{}+-]+", "the name of a device-mapper volume such as vg0-data")
 chpid = integer(0, 0xFF, 16)
 mask = integer(0, 0xFF, 16)
 
@@ -26,6 +27,7 @@ _KEYS = {
     "dasd": (
         *_PATHS, "cylinders", "layout", "image", "online", "read_only", "rejects", "mounted", "files",
         "cu_model", "dev_model", "serial", "ssid", "unit_address", "sparse",
+        "swap", "volumes",
     ),
     "virtio": (*_PATHS, "kind", "size", "mac", "image"),
     "other": (*_PATHS, "cu_type", "cu_model", "dev_type", "dev_model", "qdio"),
@@ -33,6 +35,8 @@ _KEYS = {
     "chsc": (),
 }  # fmt: skip
 _VIRTIO_CHPID = 0
+_IN_USE = ("mounted", "swap", "volumes")
+"""How a host uses a disk from its start; the disk is online then."""
 _PLACE = "{device}"
 """Stands for the device number, in a text that is another one for each device of a range."""
 
@@ -44,6 +48,8 @@ class Device:
     subchannel: SubchannelSpec
     disk: DiskSpec | None = None
     mount: MountedSpec | None = None
+    swap: SwapSpec | None = None
+    volumes: tuple[VolumeSpec, ...] = ()
 
 
 Make = Callable[[str], Device]
@@ -181,12 +187,18 @@ def _dasd(fields: Fields, host: str, count: int) -> Make:
         serial=fields.take("serial", serial, "0000000" + "ABC01"),
         read_only=fields.take("read_only", boolean, False),
         rejects=fields.take("rejects", listed(integer(0, 0xFF, 16)), ()),
-        online=fields.take("online", boolean, "mounted" in fields),
+        online=fields.take("online", boolean, any(key in fields for key in _IN_USE)),
     )
+    partition = 1 if layout == "cdl" else 0
+    for key in _IN_USE:
+        if key in fields and not shared.online:
+            raise fields[key].error("the disk is offline", f"online: true, or no {key!r}")
     sparse = fields.take("sparse", boolean, True)
     if "image" in fields and "sparse" in fields:
         raise fields["sparse"].error("the image is yours", "no 'sparse' beside 'image'")
-    mount = _mounted(fields, shared, 1 if layout == "cdl" else 0, count)
+    mount = _mounted(fields, partition, count)
+    swap = fields.take("swap", boolean, False)
+    volumes = _volumes(fields, count)
 
     def make(devno: str) -> Device:
         given = image(devno)
@@ -197,18 +209,32 @@ def _dasd(fields: Fields, host: str, count: int) -> Make:
             unit_address=int(devno[-2:], 16) if unit is None else unit,
         )
         disk = DiskSpec(devno, dasd.image, shared.cylinders, layout, made_by_lab=not given, sparse=sparse)
-        return Device(subchannel(devno, dasd), disk, mount(devno))
+        return Device(
+            subchannel(devno, dasd),
+            disk,
+            mount(devno),
+            SwapSpec(devno, partition) if swap else None,
+            tuple(VolumeSpec(volume, devno, partition) for volume in volumes(devno)),
+        )
 
     return make
 
 
-def _mounted(fields: Fields, dasd: DasdSpec, partition: int, count: int) -> Callable[[str], MountedSpec | None]:
+def _volumes(fields: Fields, count: int) -> Callable[[str], tuple[str, ...]]:
+    """Names of device-mapper volumes over each disk."""
+    given = fields.take("volumes", listed(volume), ())
+    for name in given if count > 1 else ():
+        if _PLACE not in name:
+            found = f"found {name!r}, one volume for {count} devices"
+            raise fields["volumes"].error(found, f"names with {_PLACE}, which stands for the device number")
+    return lambda devno: tuple(name.replace(_PLACE, devno) for name in given)
+
+
+def _mounted(fields: Fields, partition: int, count: int) -> Callable[[str], MountedSpec | None]:
     if "mounted" not in fields:
         if "files" in fields:
             raise fields["files"].error("files without a mount", "the key 'mounted' beside it")
         return lambda devno: None
-    if not dasd.online:
-        raise fields["mounted"].error("the disk is offline", "online: true, or no 'mounted'")
     files = tuple(fields.take("files", texts, {}).items())
     fields.take("mounted", directory)
     target = _each(fields, "mounted", count, "one mount point")

@@ -112,6 +112,7 @@ def boolean(value: Value) -> bool:
 def integer(low: int, high: int, base: int = 10) -> Convert[int]:
     kind = "a number" if base == 10 else "a hexadecimal number"
     shown = f"{kind} from {low} to {high}" if base == 10 else f"{kind} from {low:x} to {high:x}"
+    shown = f"an octal number from {low:o} to {high:o}" if base == 8 else shown
 
     def convert(value: Value) -> int:
         word = value.text(shown)

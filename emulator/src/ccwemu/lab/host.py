@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import select
+import shlex
 import signal
 import threading
 import uuid
@@ -21,6 +22,7 @@ from ccwemu.faces.serve import Faces
 from ccwemu.faults.board import Board
 from ccwemu.guest import release
 from ccwemu.hostio import HostIo
+from ccwemu.lab.enter import ENVIRONMENT
 from ccwemu.lab.faults import FaultDesk
 from ccwemu.lab.hostsock import Guests, count_operations, host_operations, node_operations
 from ccwemu.lab.lines import Message, Server
@@ -30,7 +32,7 @@ from ccwemu.machine.ipl import IN_ORDER, Ipl, late_subchannels, moves, renumbere
 from ccwemu.machine.kernel import ensure
 from ccwemu.machine.spec import DasdSpec, MachineSpec
 from ccwemu.machine.tree import Attribute, Directory, Link
-from ccwemu.namespace import root
+from ccwemu.namespace import given, root
 from ccwemu.namespace.launch import Mount, Namespace, NodeSpec, launch
 from ccwemu.namespace.unshare import IdMap
 from ccwemu.userspace.files import NodeFiles
@@ -38,6 +40,9 @@ from ccwemu.userspace.journal import Journal
 from ccwemu.userspace.system import System, Tally
 
 log = logging.getLogger(__name__)
+
+COMMAND_LIMIT = 300.0
+"""Seconds that a command of the definition may take."""
 
 
 class HostError(Exception):
@@ -141,7 +146,11 @@ class Host:
             )
             self._without_removed_devices(machine)
             machine.set_open_counter(self._mounts_of)
+            done = Path(self._base, "given")
+            first = not done.exists()
             directory, binds = root.prepare(self._base, hostname=self.spec.name, owner=self.ids.outside)
+            if first:
+                given.write(directory, self.spec.files, self.ids.outside)
             late = self._late_subchannels(ipl)
             for busid in late:
                 machine.device_gone(busid)
@@ -160,7 +169,11 @@ class Host:
                 raise
             self._machine = machine
             threading.Thread(target=self._watch, args=(self._namespace,), daemon=True).start()
-            return self._boot_userspace(machine, directory, self._namespace, self._faces, ipl, late)
+            boot = self._boot_userspace(machine, directory, self._namespace, self._faces, ipl, late)
+            if first:
+                self._run_commands(self._namespace)
+                done.touch()
+            return boot
 
     def _late_subchannels(self, ipl: Ipl) -> list[str]:
         """None that the lab's own mounts, swap areas and volumes are on, and none that is away by a fault."""
@@ -183,6 +196,17 @@ class Host:
         boot = Boot(ipl, tuple(journal.lines), dataclasses.replace(self._userspace.tally))
         self._userspace.follow()
         return boot
+
+    def _run_commands(self, namespace: Namespace) -> None:
+        """What the definition has the host do after its first boot. Raises HostError."""
+        for argv in self.spec.commands:
+            what = f"host {self.spec.name}: the command {shlex.join(argv)} of the definition"
+            try:
+                ended = namespace.run(["/usr/bin/env", *argv], ENVIRONMENT, COMMAND_LIMIT)  # which looks in PATH
+            except OSError as error:
+                raise HostError(f"{what}: {error.strerror}") from None
+            if ended.status:
+                raise HostError(f"{what} ended with status {ended.status}: {ended.output.strip()}")
 
     def _name_qemu(self, directory: str) -> None:
         """For its qemu-system-s390x: which release to be."""

@@ -7,6 +7,8 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
+import yaml
+
 from ccwemu.guest.release import KNOWN as QEMUS
 from ccwemu.guestimage.image import KERNELS
 from ccwemu.lab import ranges
@@ -28,6 +30,8 @@ from ccwemu.lab.spec import GuestSpec, HostSpec, LabSpec
 from ccwemu.machine import spec as machine
 from ccwemu.machine import versions
 from ccwemu.machine.spec import ChpidSpec, MachineSpec
+from ccwemu.namespace import given
+from ccwemu.namespace.given import GivenFile
 
 SEED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "labs", "seed.yml")
 
@@ -122,15 +126,15 @@ def _check_name(key: str, value: Value) -> None:
         raise value.error(f"found the name {key!r}", "a name of small letters, digits and hyphens") from None
 
 
-def _scalar(key: str, value: Value):  # type: ignore[no-untyped-def]
-    import yaml
-
+def _scalar(key: str, value: Value) -> yaml.ScalarNode:
     return yaml.ScalarNode("tag:yaml.org,2002:str", key, value.node.start_mark, value.node.end_mark)
 
 
 # -- hosts ------------------------------------------------------------------------------------------------------------
 
-_HOST_KEYS = ("kernel", "qemu", "config", "modules", "cmdline", "cio_ignore", "chpids", "devices")
+_HOST_KEYS = (
+    "kernel", "qemu", "config", "modules", "cmdline", "cio_ignore", "chpids", "devices", "files", "commands",
+)  # fmt: skip
 
 
 def _host(key: str, value: Value) -> HostSpec:
@@ -147,13 +151,44 @@ def _host(key: str, value: Value) -> HostSpec:
         cio_ignore=fields.take("cio_ignore", text, ""),
         modules=fields.take("modules", listed(text), defaults.modules),
         cmdline=fields.take("cmdline", text, defaults.cmdline),
+        swaps=tuple(device.swap for device in devices if device.swap is not None),
+        volumes=tuple(volume for device in devices for volume in device.volumes),
     )
     try:
         machine.check(spec)
     except machine.SpecError as error:
         raise value.error(str(error), "a machine that can be") from None
-    disks = tuple(device.disk for device in devices if device.disk is not None)
-    return HostSpec(key, spec, disks, tuple(device.mount for device in devices if device.mount is not None), qemu)
+    return HostSpec(
+        key,
+        spec,
+        tuple(device.disk for device in devices if device.disk is not None),
+        tuple(device.mount for device in devices if device.mount is not None),
+        qemu,
+        fields.take("files", _files, ()),
+        fields.take("commands", listed(_command), ()),
+    )
+
+
+def _files(value: Value) -> tuple[GivenFile, ...]:
+    """Path → text, or → text and mode."""
+    return tuple(_file(path, entry) for path, entry in value.entries().items())
+
+
+def _file(path: str, value: Value) -> GivenFile:
+    wrong = given.problem(path)
+    if wrong:
+        raise value.error(f"found the path {path!r}: {wrong}", "the path of a file of the host's own")
+    if not isinstance(value.node, yaml.MappingNode):
+        return GivenFile(path, "" if value.is_empty() else value.text())
+    fields = Fields(value, ("text", "mode"))
+    return GivenFile(path, fields.take("text", text), fields.take("mode", integer(0, 0o777, 8), GivenFile.mode))
+
+
+def _command(value: Value) -> tuple[str, ...]:
+    words = listed(text)(value)
+    if not words or not words[0]:
+        raise value.error("found no command", "a list of its words, such as [modprobe, vfio_ccw]")
+    return words
 
 
 def _kernel(value: Value) -> str:

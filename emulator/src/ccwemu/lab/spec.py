@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ccwemu.machine.spec import MachineSpec
+from ccwemu.namespace.given import GivenFile
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class HostSpec:
     mounts: tuple[MountedSpec, ...] = ()
     qemu: str = ""
     """The release that its qemu-system-s390x is for quick guests, "" for the one that is compared with the real one."""
+    files: tuple[GivenFile, ...] = ()
+    """What it has in its file system before its first boot."""
+    commands: tuple[tuple[str, ...], ...] = ()
+    """Argument vectors, run as its root after its first boot, one after the other."""
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from ._qemu_versions import (
     MACHINE,
     REPLACEMENT,
     SQUASH_GONE,
-    NotPossible,
     QemuVersion,
     full_machine,
     machine_version,
 )
+from ._releases import NotPossible
 
 VFIO_CCW = "vfio-ccw"
 _SECTIONS = {

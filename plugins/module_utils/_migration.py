@@ -14,7 +14,14 @@ from typing import Any
 
 from ._busid import GuestDevno
 from ._ccwlayout import CcwConfig, CcwDevice, Layout, layout
-from ._qemu_versions import FREE, MACHINE, NotPossible, QemuVersion, full_machine, machine_version
+from ._qemu_versions import (
+    FREE,
+    MACHINE,
+    QemuVersion,
+    full_machine,
+    machine_version,
+)
+from ._releases import NotPossible
 
 PROGRAM = "qemu-system-s390x"
 CSS_MISMATCH = (

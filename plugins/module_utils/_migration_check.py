@@ -15,8 +15,11 @@ from ._host import Host
 from ._migration import predict
 from ._qemu import Guest
 from ._qemu_command import config_of, parse_devno
-from ._qemu_versions import NotPossible, QemuVersion
+from ._qemu_versions import (
+    QemuVersion,
+)
 from ._qmp import QmpError, execute
+from ._releases import NotPossible
 from ._requests import GUEST_NAME
 
 

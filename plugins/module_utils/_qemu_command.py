@@ -14,7 +14,11 @@ from typing import Iterator, Sequence
 
 from ._busid import BadName, GuestDevno
 from ._ccwlayout import CcwConfig, CcwDevice
-from ._qemu_versions import MACHINE, NotPossible, QemuVersion
+from ._qemu_versions import (
+    MACHINE,
+    QemuVersion,
+)
+from ._releases import NotPossible
 
 _NETWORK = ("-net", "-nic", "-netdev")
 _HIDDEN = (

@@ -10,60 +10,19 @@ versions named; the release notes of 4.1 and 9.2.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Iterator
+from collections.abc import Iterator
 
-_PLAIN = re.compile(r"(\d+)\.(\d+)(?:\.\d+)*")
-_SAID = re.compile(r"version (\d+)\.(\d+)")
+from ._releases import Feature, NotPossible, Release, lacking
+
 MACHINE = "s390-ccw-virtio"
 _MACHINE = re.compile(rf"{MACHINE}(?:-([a-z]+)?(\d+)\.(\d+)(?:\.\d+)?)?")
 
 
-class NotPossible(Exception):
-    """A QEMU that cannot do what is asked, or a guest that no QEMU could run; the text says the rule and a way out."""
+class QemuVersion(Release):
+    """A release of QEMU, or what ``qemu-system-s390x --version`` prints."""
 
-
-@dataclass(frozen=True, order=True)
-class QemuVersion:
-    """A release. The third number is left out: no rule depends on it."""
-
-    major: int
-    minor: int
-
-    @classmethod
-    def parse(cls, text: str) -> QemuVersion:
-        """From ``2.10``, ``2.10.1`` or what ``qemu-system-s390x --version`` prints. Raises NotPossible."""
-        match = _PLAIN.fullmatch(str(text).strip()) or _SAID.search(str(text))
-        if match is None:
-            raise NotPossible(
-                f"QEMU version {text!r}: expected two numbers as in 2.12, or what QEMU's --version prints; "
-                "quote it in YAML, where 2.10 is a number and loses its last digit"
-            )
-        return cls(int(match.group(1)), int(match.group(2)))
-
-    def __str__(self) -> str:
-        return f"{self.major}.{self.minor}"
-
-    @property
-    def found(self) -> str:
-        """For a message. Who writes 2.10 without quotes in YAML has given 2.1."""
-        hint = " (quote 2.10 in YAML, or it becomes 2.1)" if (self.major, self.minor) == (2, 1) else ""
-        return f"this one is {self}{hint}"
-
-
-@dataclass(frozen=True)
-class Feature:
-    """``since`` is the first release that has it, ``gone`` the first that has it no more."""
-
-    id: str
-    what: str
-    since: QemuVersion
-    gone: QemuVersion | None = None
-    instead: str = ""
-    """What to use where it is gone."""
-
-    def there(self, qemu: QemuVersion) -> bool:
-        return self.since <= qemu and (self.gone is None or qemu < self.gone)
+    program = "QEMU"
+    says = r"version (\d+)\.(\d+)"
 
 
 FREE = QemuVersion(2, 12)
@@ -98,12 +57,8 @@ def has(qemu: QemuVersion, feature: str) -> bool:
 
 def missing(qemu: QemuVersion, wanted: dict[str, str]) -> Iterator[str]:
     """Why a QEMU will not do. ``wanted``: feature → who asks for it."""
-    for name, who in wanted.items():
-        feature = BY_ID[name]
-        if qemu < feature.since:
-            yield f"{who}: {feature.what} needs QEMU {feature.since} or newer, {qemu.found} [{name}]"
-        elif feature.gone is not None and qemu >= feature.gone:
-            yield f"{who}: {feature.what} is gone from QEMU {feature.gone} on, this one is {qemu}; {feature.instead}"
+    for who, why in lacking(qemu, FEATURES, wanted):
+        yield f"{who}: {why}"
 
 
 def machine_version(machine: str, qemu: QemuVersion) -> QemuVersion | None:

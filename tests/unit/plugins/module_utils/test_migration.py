@@ -16,12 +16,12 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import Guest, 
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_command import config_of
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_versions import (
     FEATURES,
-    NotPossible,
     QemuVersion,
     has,
     machine_version,
     missing,
 )
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._releases import NotPossible
 
 OLD, NEW, NOW = QemuVersion(2, 10), QemuVersion(2, 12), QemuVersion(7, 2)
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"

@@ -62,6 +62,7 @@ $(STAMPS)/conformance: $(STAMPS)/venv
 setup-tests: setup $(STAMPS)/conformance
 	@.ci/system-packages tests
 	@.ci/system-packages real
+	@.ci/system-packages libvirt
 
 # --- for users ----------------------------------------------------------------------------------------------------
 

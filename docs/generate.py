@@ -13,6 +13,7 @@ import yaml
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "build" / "collections"))
 
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _libvirt_versions as libvirt_versions  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _migration as migration  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _qemu_versions as versions  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _refusals as table  # noqa: E402
@@ -23,6 +24,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (  # no
     device_option,
     machine_option,
 )
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._row import RowOf  # noqa: E402
 
 HEAD = """\
 <!-- Made by docs/generate.py from plugins/module_utils/_refusals.py. Do not edit. -->
@@ -44,6 +46,18 @@ LIST_HEAD = """
 |---|---|
 """
 
+GUEST_HEAD = """
+## What is refused of a guest
+
+`zkvm.vfio_ccw.libvirt_guest` and `zkvm.vfio_ccw.libvirt_hostdev` refuse all of these, `zkvm.vfio_ccw.qemu_guest` those
+marked so; before anything is changed or started, and without a way to overrule them. What cannot be a guest at all (its
+name, two devices with one device number, a device number that does not exist) is refused by all three, as is a QEMU
+that is too old for what is asked ([QEMU by version](qemu.md), [libvirt](libvirt.md)).
+
+| id | when | guards | qemu_guest |
+|---|---|---|---|
+"""
+
 
 def refusals() -> str:
     """The page on refusals."""
@@ -52,7 +66,12 @@ def refusals() -> str:
         for row in table.ROWS
     ]
     own = [f"| `{name}` | {text} |" for name, text in table.LIST_REFUSALS.items()]
-    return HEAD + "\n".join(rows) + "\n" + LIST_HEAD + "\n".join(own) + "\n"
+    guests = [
+        f"| `{row.id}` | {row.when} | {' and '.join(_guards(row))} | {'yes' if row in table.GUEST_ROWS else ''} |"
+        for row in table.LIBVIRT_ROWS
+    ]
+    parts = (HEAD + "\n".join(rows), LIST_HEAD + "\n".join(own), GUEST_HEAD + "\n".join(guests))
+    return "\n".join(parts) + "\n"
 
 
 QEMU_HEAD = """\
@@ -114,6 +133,57 @@ def qemu() -> str:
     return "\n".join(parts) + "\n"
 
 
+LIBVIRT = """\
+<!-- Made by docs/generate.py from plugins/module_utils/_libvirt_versions.py. Do not edit. -->
+# libvirt
+
+A guest that libvirt runs is defined by `zkvm.vfio_ccw.libvirt_guest`. Where others define it (virt-install, virsh,
+another collection), `zkvm.vfio_ccw.libvirt_hostdev` gives it devices and takes them away.
+
+## By version
+
+What the libvirt that is there cannot do is refused before anything is changed, with the version that would do.
+
+| id | what | since |
+|---|---|---|
+{features}
+
+libvirt puts every device into channel subsystem `fe`, so QEMU must be 2.12 or newer ([QEMU by version](qemu.md)).
+Each newer libvirt asks for a newer QEMU itself.
+
+libvirt before 10.10 takes a `loadparm` for a passed-through device, keeps it in the definition, and leaves it out of
+QEMU's command line. `libvirt_guest` therefore tells it to QEMU as the machine's there, and for the first boot device
+only.
+
+## How it is spoken to
+
+By `virsh`, with argument vectors and XML on its standard input. `virsh` is on every host with libvirt; the Python
+binding (python3-libvirt) often is not, and would have to be there for just the Python that Ansible uses on the
+host. `uri` is handed to `virsh --connect`. It must name a libvirt of the host itself: mediated devices and QEMU are
+looked at there.
+
+XML is written and read by Python's ElementTree. A text with a document type is refused, and so is more than virsh
+itself would read.
+
+## What stays as it is
+
+libvirt fills in a definition: addresses, controllers, the machine type's version, a CPU model. An administrator
+adds disks and networks. `libvirt_guest` changes only what its options say: name, memory, CPUs, accelerator, machine
+type (one without a version leaves the one that is there), emulator where it is given, boot order. Its own, as a
+whole, are the passed-through channel devices and `qemu:commandline`. A new guest has a console with a log in
+`/var/log/libvirt/qemu/NAME.console`.
+
+Networks and disks of a guest are best added by libvirt's own elements. In `extra_args` a `-nic` is refused: QEMU
+gives its card the device number `fe.0.0000` before libvirt's memory balloon asks for it, and does not start.
+"""
+
+
+def libvirt() -> str:
+    """The page on libvirt."""
+    features = [f"| `{one.id}` | {one.what} | {one.since} |" for one in libvirt_versions.FEATURES]
+    return LIBVIRT.format(features="\n".join(features))
+
+
 def _case(case: migration.Case) -> str:
     cells = (
         case.id,
@@ -127,7 +197,7 @@ def _case(case: migration.Case) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def _guards(row: table.Row) -> list[str]:
+def _guards(row: RowOf[Any]) -> list[str]:
     return [name for name, guards in (("present", row.present), ("absent", row.absent)) if guards]
 
 
@@ -172,7 +242,7 @@ def yaml_value(value: Any) -> str:
 
 
 def main(argv: list[str]) -> int:
-    pages = {HERE / "qemu.md": qemu(), HERE / "refusals.md": refusals()}
+    pages = {HERE / "libvirt.md": libvirt(), HERE / "qemu.md": qemu(), HERE / "refusals.md": refusals()}
     pages |= {role / "README.md": role_readme(role) for role in sorted((HERE.parent / "roles").iterdir())}
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:

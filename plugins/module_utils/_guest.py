@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ._buses import group_in_use
 from ._busid import BadName, GuestDevno, parse_uuid
 from ._host import Host, HostError
 from ._qemu import NEWEST, Guest, PassedDevice, command_line, start_script, unfit
-from ._qemu_versions import NotPossible, QemuVersion
+from ._qemu_versions import (
+    QemuVersion,
+)
 from ._qmp import QmpError, execute
+from ._refusals import GUEST_ROWS, Refused, check_guest
+from ._releases import NotPossible
 from ._requests import GUEST_NAME
-from ._sysfs import MDEV_DEVICES
+from ._rows_guest import MdevCase, look
 
 SCRIPT_MODE = 0o700
 START_TIMEOUT = 10.0
@@ -125,6 +128,8 @@ def _parse_device(item: dict[str, Any], there: Hypervisor) -> PassedDevice:
     loadparm = str(item.get("loadparm") or "")
     if loadparm and not _LOADPARM.fullmatch(loadparm):
         raise BadName(loadparm, "a loadparm of up to 8 letters, digits, dots and blanks")
+    if loadparm and bootindex is None:
+        raise BadName(loadparm, "no loadparm for a device that the guest is not started from; set boot or bootindex")
     prefetch = item.get("force_orb_pfch")
     if prefetch is None:
         prefetch = bootindex is not None and there.needs_prefetch
@@ -187,7 +192,7 @@ def converge_guest(host: Host, guest: Guest, state: str, shutdown: Shutdown, che
     remove = state == "absent" and bool(old)
     start, stop = state == "started" and not pid, state in ("stopped", "absent") and bool(pid)
     if start:
-        _check_devices(host, guest, check_mode)
+        check_devices(host, guest, check_mode)
     actions = _actions(guest, save, start, stop, remove)
     if not check_mode:
         if save:
@@ -245,24 +250,14 @@ def _actions(guest: Guest, save: bool, start: bool, stop: bool, remove: bool) ->
     ]
 
 
-def _check_devices(host: Host, guest: Guest, check_mode: bool) -> None:
-    """What QEMU would fail on, said before it is started. In check mode a mediated device may still be planned only."""
-    wrong = []
+def check_devices(host: Host, guest: Guest, check_mode: bool) -> None:
+    """What QEMU would fail on, said before it is started. Raises Refused."""
+    refusals = []
     for device in guest.devices:
-        path = f"{MDEV_DEVICES}/{device.uuid}"
-        if not host.exists(path):
-            if not check_mode:
-                wrong.append(
-                    f"mediated device {device.uuid} does not exist; make it with module zkvm.vfio_ccw.passthrough"
-                )
-            continue
-        group = host.link_name(f"{path}/iommu_group")
-        if not group:
-            wrong.append(f"mediated device {device.uuid} has no driver; remove it and make it again")
-        elif group_in_use(host, group):
-            wrong.append(f"mediated device {device.uuid} is in use by another guest: /dev/vfio/{group} is busy")
-    if wrong:
-        raise GuestError(f"guest {guest.name} was not started: " + "; ".join(wrong) + ".")
+        case = MdevCase(device.uuid, look(host, device.uuid), planned=check_mode)
+        refusals += check_guest(GUEST_ROWS, case, f"guest {guest.name}")
+    if refusals:
+        raise Refused(refusals)
 
 
 def _start(host: Host, guest: Guest) -> None:

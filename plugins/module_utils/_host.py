@@ -21,7 +21,8 @@ from typing import Callable, Iterator, List, Tuple
 
 from ._writer import Blocked, Lost, Writer
 
-RunCommand = Callable[[List[str]], Tuple[int, str, str]]
+RunCommand = Callable[[List[str], str], Tuple[int, str, str]]
+"""(arguments, standard input) → (return code, standard output, standard error)."""
 
 TEMPORARY = ".vfio_ccw-"
 """What the name of a file begins with that is to replace another one."""
@@ -302,11 +303,11 @@ class Host:
             raise HostError("connect to", path, exc.errno or 0) from exc
         return connection
 
-    def run(self, argv: list[str]) -> tuple[int, str, str]:
-        """Run a command: return code, standard output, standard error."""
+    def run(self, argv: list[str], data: str = "") -> tuple[int, str, str]:
+        """Run a command: return code, standard output, standard error. ``data``: what it reads on standard input."""
         if self._run_command is None:
             raise HostError("run", argv[0], errno.ENOEXEC, text="no way to run commands was given")
-        return self._run_command(argv)
+        return self._run_command(argv, data)
 
     def wait_for(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Poll a condition for which the kernel offers nothing to wait on. False when it did not come true in time."""

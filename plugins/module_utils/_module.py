@@ -21,21 +21,24 @@ from ._journal import JournalError
 from ._kernel_support import KernelError, report
 from ._refusals import Refused
 from ._report import steps_as_actions
+from ._virsh import LibvirtError
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-ERRORS = (HostError, JournalError, BadName, CcwError, DoctorError, GuestError)
+ERRORS = (HostError, JournalError, BadName, CcwError, DoctorError, GuestError, LibvirtError)
 
 
 def host_of(module: AnsibleModule) -> Host:
     """The host that a module runs on."""
 
-    def run_command(argv: list[str]) -> tuple[int, str, str]:
+    def run_command(argv: list[str], data: str) -> tuple[int, str, str]:
         command = argv[0] if os.path.isabs(argv[0]) else module.get_bin_path(argv[0])
         if command is None or not os.access(command, os.X_OK):
             raise HostError("run", argv[0], errno.ENOENT)
-        code, out, err = module.run_command([command] + argv[1:], environ_update={"LC_ALL": "C"})
+        code, out, err = module.run_command(
+            [command] + argv[1:], data=data or None, binary_data=True, environ_update={"LC_ALL": "C"}
+        )
         return code, out, err
 
     return Host(run_command=run_command)

@@ -15,7 +15,15 @@ from dataclasses import dataclass, replace
 from ._busid import GuestDevno
 from ._ccwlayout import layout
 from ._qemu_command import config_of
-from ._qemu_versions import FREE, MACHINE, SQUASH_GONE, NotPossible, QemuVersion, has, missing
+from ._qemu_versions import (
+    FREE,
+    MACHINE,
+    SQUASH_GONE,
+    QemuVersion,
+    has,
+    missing,
+)
+from ._releases import NotPossible
 
 SCRIPT_DIRECTORY = "/etc/vfio_ccw/guests"
 RUN_DIRECTORY = "/run/vfio_ccw"
@@ -92,13 +100,13 @@ def machine_option(guest: Guest) -> str:
     text = guest.machine
     if guest.devices and guest.qemu < FREE:
         text += ",s390-squash-mcss=on"
-    first = _boot_order(guest)[:1]
+    first = boot_order(guest)[:1]
     if first and first[0].loadparm and not has(guest.qemu, "device-loadparm"):
         text += f",loadparm={first[0].loadparm}"
     return text
 
 
-def _boot_order(guest: Guest) -> list[PassedDevice]:
+def boot_order(guest: Guest) -> list[PassedDevice]:
     booting = [(device.bootindex, device) for device in guest.devices if device.bootindex is not None]
     return [device for _index, device in sorted(booting, key=lambda pair: pair[0])]
 
@@ -108,7 +116,7 @@ def unfit(guest: Guest) -> list[str]:
     wanted = dict.fromkeys(guest.needs, "needs")
     if guest.devices:
         wanted["vfio-ccw"] = "devices"
-    order = _boot_order(guest)
+    order = boot_order(guest)
     if order:
         wanted["boot"] = f"device {order[0].uuid}"
     if len(order) > 1:

@@ -14,11 +14,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Sequence
 
-from . import _rows_boot, _rows_host, _rows_place, _rows_use
+from . import _rows_boot, _rows_guest, _rows_host, _rows_libvirt, _rows_place, _rows_use
 from ._busid import BadName, BusId, spans
 from ._case import Case
 from ._model import HostState, Request
-from ._row import Row
+from ._row import C_contra, Row, RowOf
 
 IN_FULL = 10
 """Refusals of one kind up to which a message has each in full; the module returns all of them."""
@@ -78,6 +78,10 @@ ROWS: tuple[Row, ...] = _rows_host.ROWS + _rows_use.ROWS + _rows_boot.ROWS + _ro
 
 FORCIBLE = tuple(row.id for row in ROWS if row.forcible)
 
+GUEST_ROWS = _rows_guest.ROWS
+"""Why a guest does not get a device of its own. They are among LIBVIRT_ROWS as well."""
+LIBVIRT_ROWS = _rows_libvirt.ROWS
+
 # What is wrong with the list itself, found while it is parsed; the docs are made of this and of the rows above.
 LIST_REFUSALS: dict[str, str] = {
     "malformed": "Write the device number in full, quoted, as lscss prints it",
@@ -102,6 +106,18 @@ def check(request: Request, state: HostState) -> list[Refusal]:
         if not guards or (row.forcible and row.id in request.force) or not row.condition(case):
             continue
         refusals.append(Refusal(row.id, str(request.device), row.found(case), row.next_step(case)))
+        if row.final:
+            break
+    return refusals
+
+
+def check_guest(rows: Sequence[RowOf[C_contra]], case: C_contra, device: str, present: bool = True) -> list[Refusal]:
+    """Every reason not to give a guest a device, or (not ``present``) not to take it away, in the table's order."""
+    refusals: list[Refusal] = []
+    for row in rows:
+        if not (row.present if present else row.absent) or not row.condition(case):
+            continue
+        refusals.append(Refusal(row.id, device, row.found(case), row.next_step(case)))
         if row.final:
             break
     return refusals

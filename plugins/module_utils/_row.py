@@ -6,22 +6,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Callable, Generic, TypeVar
 
 from ._case import Case
+
+C_contra = TypeVar("C_contra", contravariant=True)
+"""What a row judges."""
 
 Condition = Callable[[Case], bool]
 Text = Callable[[Case], str]
 
 
 @dataclass(frozen=True)
-class Row:
+class RowOf(Generic[C_contra]):
     id: str
     when: str
     """The condition in words, for the documentation."""
-    condition: Condition
-    found: Text
-    next_step: Text
+    condition: Callable[[C_contra], bool]
+    found: Callable[[C_contra], str]
+    next_step: Callable[[C_contra], str]
     present: bool = True
     """Whether it guards passing a device through."""
     absent: bool = False
@@ -31,7 +34,11 @@ class Row:
     """Whether later rows say nothing once this one holds."""
 
 
-def say(text: str) -> Text:
+class Row(RowOf[Case]):
+    """A reason not to take a device from the host, or not to give it back."""
+
+
+def say(text: str) -> Callable[[Any], str]:
     return lambda case: text
 
 

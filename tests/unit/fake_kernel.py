@@ -73,8 +73,8 @@ class FakeHost(Host):
     def unlink(self, path: str) -> None:
         self._mutate(lambda: super(FakeHost, self).unlink(path))
 
-    def run(self, argv: list[str]) -> tuple[int, str, str]:
-        return self._mutate(lambda: super(FakeHost, self).run(argv))
+    def run(self, argv: list[str], data: str = "") -> tuple[int, str, str]:
+        return self._mutate(lambda: super(FakeHost, self).run(argv, data))
 
     def _mutate(self, effect: Callable[[], Any]) -> Any:
         """Do something that changes the host, unless the process is killed right before; it may be right after."""
@@ -455,7 +455,7 @@ class FakeKernel:
         lines = [f"# {name} is not set" if value == "n" else f"{name}={value}" for name, value in options.items()]
         self.put(f"boot/config-{RELEASE}", "\n".join(lines) + "\n")
 
-    def run(self, argv: list[str]) -> tuple[int, str, str]:
+    def run(self, argv: list[str], data: str = "") -> tuple[int, str, str]:
         self.commands.append(argv)
         if argv[0] == "modprobe":
             return self._modprobe(argv[1])

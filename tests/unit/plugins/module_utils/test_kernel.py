@@ -178,7 +178,7 @@ def test_a_module_that_does_not_load_is_an_error_with_what_modprobe_said(tmp_pat
     kernel.add_config(**NO_MDEV_DEVICE)
     kernel.add_module_tree(*NO_VFIO_MDEV)
     host = kernel.host()
-    host._run_command = lambda argv: (1, "", "modprobe: ERROR: could not insert 'vfio': Operation not permitted")
+    host._run_command = lambda argv, data: (1, "", "modprobe: ERROR: could not insert 'vfio': Operation not permitted")
     with pytest.raises(KernelError, match="could not insert 'vfio'"):
         converge_kernel(host, persistent=True, check_mode=False)
 

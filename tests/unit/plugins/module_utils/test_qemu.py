@@ -26,6 +26,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (
     command_line,
     start_script,
 )
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 COLLECTION = Path(__file__).resolve().parents[4]
@@ -240,13 +241,13 @@ def missing(kernel):
 @pytest.mark.parametrize(
     "prepare, says",
     [
-        (missing, "does not exist; make it with module zkvm.vfio_ccw.passthrough"),
+        (missing, "does not exist [no-mdev]. Make it with module zkvm.vfio_ccw.passthrough"),
         (lambda k: k.busy.add("/dev/vfio/0"), "in use by another guest"),
     ],
 )
 def test_a_guest_without_its_devices_is_not_started(ready, prepare, says):
     prepare(ready)
-    with pytest.raises(GuestError) as error:
+    with pytest.raises(Refused) as error:
         go(ready, "started")
     assert says in str(error.value)
     assert [SCRIPT] not in ready.commands

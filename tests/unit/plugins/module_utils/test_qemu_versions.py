@@ -93,7 +93,9 @@ SECOND = {"uuid": OTHER, "devno": "fe.0.1235"}
         ("2.11", {"needs": ["explicit-css"]}, "needs QEMU 2.12 or newer, this one is 2.11 [explicit-css]"),
         ("4.0", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "boot": True}]}, "needs QEMU 4.1 or newer"),
         ("2.12", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "force_orb_pfch": True}]}, "needs QEMU 3.0 or"),
-        ("9.1", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "loadparm": "1"}]}, "needs QEMU 9.2 or newer"),
+        ("9.1", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "bootindex": 1},
+                             {**SECOND, "bootindex": 2, "loadparm": "1"}]}, "not the first boot device: `loadparm` of"),
+        ("9.2", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "loadparm": "1"}]}, "set boot or bootindex"),
         ("9.2", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "loadparm": "1;x"}]}, "up to 8 letters"),
         ("9.1", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "bootindex": 1}, {**SECOND, "bootindex": 2}]},
          "more than one boot device"),
@@ -129,7 +131,7 @@ def test_a_configuration_that_still_squashes_is_reported_with_the_replacement():
 def test_the_qemu_that_is_there_is_asked(kernel):
     def host(code, out):
         made = kernel.host()
-        made._run_command = lambda argv: (code, out if argv == ["/opt/qemu", "--version"] else "", "no such luck")
+        made._run_command = lambda argv, data: (code, out if argv == ["/opt/qemu", "--version"] else "", "no such luck")
         return made
 
     kernel.put("proc/sys/kernel/osrelease", "5.4.0-29-s390x\n")
@@ -145,7 +147,7 @@ def test_the_qemu_that_is_there_is_asked(kernel):
 def test_a_host_without_qemu(kernel):
     host = kernel.host()
 
-    def run(argv):
+    def run(argv, data):
         raise HostError("run", argv[0], errno.ENOENT)
 
     host._run_command = run

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The libvirt modules against a real libvirt: what it makes of a definition, and whether it is content with it."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import Hypervisor, Shutdown
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_definition import definition
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_guest import (
+    converge_libvirt_guest,
+    domain_hypervisor,
+    parse_libvirt_guest,
+)
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_xml import dump
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_versions import QemuVersion
+from libvirt_embedded import Embedded, embedded, missing
+from test_examples import PROJECT, documentation
+
+UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
+OTHER = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb921"
+DEVICE = {"uuid": UUID, "devno": "fe.0.1234"}
+MODULES = ["libvirt_guest"]
+MORE = {"libvirt_guest": {"accel": "tcg"}}
+"""A /dev/kvm of this machine runs no s390x guest."""
+
+
+@pytest.fixture(scope="module", name="libvirt")
+def _libvirt() -> Iterator[Embedded]:
+    if missing():
+        pytest.skip(f"not installed: {missing()} (.ci/system-packages libvirt)")
+    with embedded() as made:
+        yield made
+
+
+def wanted(libvirt: Embedded, **change):
+    params = {"name": "linux01", "devices": [DEVICE], "memory": 512, "cpus": 1, "console": "", **change}
+    return parse_libvirt_guest(params, "tcg", libvirt.virsh.version(), Hypervisor(QemuVersion(7, 2)))
+
+
+def go(libvirt: Embedded, state: str, check_mode: bool = False, **change):
+    made = wanted(libvirt, **change)
+    return converge_libvirt_guest(
+        libvirt.host, libvirt.virsh, made, state, Shutdown("terminate", 20), check_mode
+    )  # fmt: skip
+
+
+def steps(result) -> list[str]:
+    return [one["step"] for one in result["actions"]]
+
+
+def command_line(libvirt: Embedded, name: str = "linux01") -> str:
+    return libvirt.virsh.run("domxml-to-native", "qemu-argv", "--domain", name)
+
+
+GUESTS = [
+    {},
+    {"devices": []},
+    {"devices": [{**DEVICE, "boot": True, "loadparm": "PROMPT"}, {"uuid": OTHER, "devno": "fe.3.ffff"}]},
+    {"memory": 3, "cpus": 4, "machine": "s390-ccw-virtio-6.0", "emulator": "/usr/bin/qemu-system-s390x"},
+    {"extra_args": ["-fw_cfg", "name=opt/x,string=<a & b>'\" ; $HOME", ""], "environment": {"LD_PRELOAD": "/x y"}},
+    {"devices": [{**DEVICE, "force_orb_pfch": True}], "console": "/var/log/a b.log"},
+    {"name": "a.b-c_D9"},
+]
+
+
+@pytest.mark.parametrize("change", GUESTS)
+def test_libvirt_takes_a_definition_and_the_second_run_changes_nothing(libvirt, change):
+    planned = go(libvirt, "present", check_mode=True, **change)
+    assert libvirt.valid(planned["xml"]) == ""
+    made = go(libvirt, "present", **change)
+    assert steps(planned) == steps(made) == ["define"]
+    assert libvirt.valid(made["xml"]) == ""
+    try:
+        again = go(libvirt, "present", **change)
+        assert (steps(again), again["xml"]) == ([], made["xml"])
+    finally:
+        gone = go(libvirt, "absent", **change)
+    assert steps(gone) == ["undefine"]
+    assert steps(go(libvirt, "absent", **change)) == []
+
+
+def test_libvirt_gives_qemu_what_was_asked_for(libvirt):
+    go(libvirt, "present", devices=[{**DEVICE, "boot": True, "loadparm": "PROMPT"}], environment={"LD_PRELOAD": "/x"})
+    try:
+        said = command_line(libvirt)
+    finally:
+        go(libvirt, "absent")
+    assert f'"driver":"vfio-ccw","id":"hostdev0","sysfsdev":"/sys/bus/mdev/devices/{UUID}"' in said
+    assert '"bootindex":1,"devno":"fe.0.1234"' in said
+    assert "-machine loadparm=PROMPT" in said and "LD_PRELOAD=/x" in said
+
+
+def test_libvirt_leaves_a_devices_loadparm_out(libvirt):
+    """Why it is told as the machine's. A libvirt that no longer does makes this fail: then its version is the row."""
+    tree = definition(wanted(libvirt, devices=[{**DEVICE, "boot": True}]), None)
+    tree.find("devices/hostdev/boot").set("loadparm", "PROMPT")
+    libvirt.virsh.run("define", "/dev/stdin", xml=tree)
+    try:
+        assert 'loadparm="PROMPT"' in dump(libvirt.virsh.domain("linux01", inactive=True))
+        assert "PROMPT" not in command_line(libvirt)
+    finally:
+        go(libvirt, "absent")
+
+
+def test_what_an_administrator_added_stays(libvirt):
+    go(libvirt, "present")
+    disk = ET.fromstring(
+        "<disk type='file' device='disk'><source file='/var/lib/a.qcow2'/><target dev='vda' bus='virtio'/></disk>"
+    )
+    libvirt.virsh.run("attach-device", "--domain", "linux01", "--config", "/dev/stdin", xml=disk)
+    try:
+        assert steps(go(libvirt, "present")) == []
+        changed = go(libvirt, "present", memory=600)
+        assert steps(changed) == ["define"] and "/var/lib/a.qcow2" in changed["xml"]
+        old, new = (changed["diff"][0][side].splitlines() for side in ("before", "after"))
+        differing = [one for one in new if one not in old]
+        assert len(old) == len(new) and len(differing) == 2 and all("614400" in one for one in differing)
+    finally:
+        go(libvirt, "absent")
+
+
+def test_a_guest_is_started_and_ended(libvirt):
+    """Without a passed-through device, which this machine has not; the live XML is real."""
+    endless = libvirt.home / "run/endless"  # QEMU enters a raw kernel at 0x10000; there: j .
+    endless.write_bytes(bytes(0x10000) + b"\xa7\xf4\x00\x00")
+    guest = {"devices": [], "console": str(libvirt.home / "run/console"), "extra_args": ["-kernel", str(endless)]}
+    try:
+        assert steps(go(libvirt, "started", **guest)) == ["define", "start"]
+        again = go(libvirt, "started", **guest)
+        assert (steps(again), again["running"], again["restart_required"]) == ([], True, False)
+        other = go(libvirt, "started", memory=600, **guest)
+        assert (steps(other), other["restart_required"]) == (["define"], True)
+    finally:
+        assert steps(go(libvirt, "absent")) == ["stop", "undefine"]
+
+
+def test_the_qemu_that_libvirt_would_take_is_asked(libvirt):
+    assert domain_hypervisor(libvirt.host, libvirt.virsh, "", "tcg").qemu >= QemuVersion(7, 2)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_work_up_to_what_a_host_must_have(libvirt, controller, name, monkeypatch):
+    """In check mode: their mediated devices are a host's."""
+    tasks = documentation(PROJECT / f"plugins/modules/{name}.py", "EXAMPLES")
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks,
+            "vars": {"ansible_python_interpreter": "/usr/bin/python3"},
+            "module_defaults": {f"zkvm.vfio_ccw.{name}": {"uri": libvirt.uri, **MORE.get(name, {})}}}  # fmt: skip
+    path = controller.home / "libvirt.yml"
+    path.write_text(yaml.safe_dump([play]), encoding="utf-8")
+    inventory = controller.home / "libvirt-inventory.yml"
+    inventory.write_text("all: {hosts: {localhost: }}\n", encoding="utf-8")
+    monkeypatch.setenv("PATH", libvirt.path)
+    done = controller.playbook("-i", str(inventory), "--check", "--diff", str(path))
+    assert done.returncode == 0, done.stdout

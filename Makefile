@@ -58,8 +58,13 @@ $(STAMPS)/conformance: $(STAMPS)/venv
 	@tar -xzf build/ansible-core/ansible_core-$(CORE_VERSION).tar.gz -C build/ansible-core --strip-components=1
 	@touch $@
 
+# the oldest ansible-core that the collection takes; the playbooks for AWX run under it in make test
+$(STAMPS)/oldest-core: requirements/cores.txt .ci/core | $(STAMPS)
+	@.ci/core 2.16
+	@touch $@
+
 .PHONY: setup-tests
-setup-tests: setup $(STAMPS)/conformance
+setup-tests: setup $(STAMPS)/conformance $(STAMPS)/oldest-core
 	@.ci/system-packages tests
 	@.ci/system-packages real
 	@.ci/system-packages libvirt
@@ -127,6 +132,14 @@ sanity: setup-tests ## ansible-test sanity
 	$(SAY)
 	@.ci/ansible-test sanity --python 3.11
 
+.PHONY: units
+units: setup-tests ## the unit tests by ansible-test (make unit runs the same ones, and the emulator's)
+	@.ci/ansible-test units --venv --python 3.11
+
+.PHONY: matrix
+matrix: setup-tests ## each ansible-core of requirements/cores.txt, each Python of a target: CORES=2.16, ONLY=docs,playbooks,units,sanity (half an hour)
+	@CORES=$(CORES) ONLY=$(ONLY) $(BIN)/python tests/matrix/run.py
+
 .PHONY: lint
 lint: lint-python ## ruff, mypy, yamllint, ansible-lint (production profile), licences (REUSE), changelog fragments
 	$(SAY)
@@ -180,7 +193,7 @@ bench: setup ## speed against others (Hercules, libfuse, virtio-blk, driverctl .
 
 .PHONY: requirements
 requirements: ## resolve requirements/*.in anew and pin them
-	@for list in dev package; do \
+	@for list in $(notdir $(basename $(wildcard requirements/*.in))); do \
 	  rm -rf build/requirements && $(PYTHON) -m venv build/requirements; \
 	  build/requirements/bin/python -m pip install -qq --disable-pip-version-check -r requirements/$$list.in; \
 	  { echo "# Made from $$list.in by 'make requirements'. Do not edit."; build/requirements/bin/python -m pip freeze --exclude setuptools; } > requirements/$$list.txt; \

@@ -134,3 +134,30 @@ def fresh_lab(controller: Controller) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def lab_of_ordinary_user(ordinary_user: Controller) -> Iterator[str]:
     yield from _lab(ordinary_user, "ordinary")
+
+
+@pytest.fixture(scope="module")
+def module_lab(controller: Controller) -> Iterator[str]:
+    """A seed lab of its own for the tests of a file."""
+    yield from _lab(controller, "module")
+
+
+@pytest.fixture(scope="session")
+def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection as it would be released."""
+    folder = tmp_path_factory.mktemp("tarball")
+    subprocess.run(["ansible-galaxy", "collection", "build", "--output-path", str(folder)], cwd=PROJECT, check=True)
+    return next(folder.glob("zkvm-vfio_ccw-*.tar.gz"))
+
+
+@pytest.fixture(scope="session")
+def installed(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A path to which the tarball is installed, and nothing else."""
+    folder = tmp_path_factory.mktemp("collections")
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(folder),
+    }  # not what is elsewhere
+    install = ["ansible-galaxy", "collection", "install", "-p", str(folder), str(tarball)]
+    subprocess.run(install, env=environment, check=True)
+    return folder

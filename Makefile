@@ -83,7 +83,7 @@ guest: setup ## the same with a stock Debian under the real qemu-system-s390x as
 # --- checks -------------------------------------------------------------------------------------------------------
 
 # the long ones early, so that none is left alone at the end
-CHECKS := lint integration molecule-real unit sanity molecule sanitize fidelity fuzz-corpus
+CHECKS := lint integration molecule-real unit sanity pages molecule docs-site sanitize fidelity fuzz-corpus
 JOBS ?= 2
 SAY = @echo "== $@"
 
@@ -156,8 +156,27 @@ lint-python: setup
 	@$(BIN)/python docs/generate.py --check
 
 .PHONY: docs
-docs: setup ## write the pages that are made from tables in the code
+docs: setup docs-site ## write the pages that are made from tables in the code, and the site: build/docs/html/index.html
 	@$(BIN)/python docs/generate.py
+
+# the site's tools are in an environment of their own: nothing else needs them
+$(STAMPS)/docs-venv: requirements/docs.txt | $(STAMPS)
+	@$(PYTHON) -m venv --clear build/docs-venv
+	@build/docs-venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements/docs.txt
+	@touch $@
+
+.PHONY: docs-site
+docs-site: setup $(STAMPS)/docs-venv
+	$(SAY)
+	@rm -rf build/docs && install -d -m 0700 build/docs/source/collection && cp -R docs/. build/docs/source/ && cp CONTRIBUTING.md build/docs/
+	@PATH=$(CURDIR)/build/docs-venv/bin:$$PATH antsibull-docs collection --use-current --fail-on-error --squash-hierarchy --no-breadcrumbs --dest-dir build/docs/source/collection zkvm.vfio_ccw
+	@build/docs-venv/bin/sphinx-build -q -W --keep-going -b html build/docs/source build/docs/html
+	@echo "The site: build/docs/html/index.html"
+
+.PHONY: pages
+pages: setup-tests ## the pages of docs/ do what they say: their commands are run
+	$(SAY)
+	@$(BIN)/pytest -q tests/docs
 
 .PHONY: format
 format: setup ## let ruff write the code's layout

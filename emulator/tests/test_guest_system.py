@@ -14,7 +14,7 @@ import pytest
 
 from ccwemu.guest.qemuopts import QemuError
 from ccwemu.guest.relay import Relay, stop_listening
-from ccwemu.guest.system import System, boots_itself, lab_options, name_of
+from ccwemu.guest.system import System, asks_what_it_can, boots_itself, lab_options, name_of
 
 DIRECTORY = "/var/lib/ccwemu/guests/linux01"
 BOOT = "-kernel", f"{DIRECTORY}/kernel"
@@ -34,6 +34,15 @@ BOOTS = [
     (["-device", "vfio-ccw,sysfsdev=/sys/x,bootindex=1"], True),
     (["--device", '{"driver": "vfio-ccw", "sysfsdev": "/sys/x", "bootindex": 1}'], True),
     (["-kernel", "/boot/mine"], True),
+]
+
+
+ASKS = [
+    ([], False),
+    (["-M", "s390-ccw-virtio"], False),
+    (["-S", "-nodefaults", "-machine", "none,accel=kvm:tcg"], True),
+    (["-machine", "type=none"], True),
+    (["-machine", "none", "-M", "s390-ccw-virtio-7.2,usb=off"], False),
 ]
 
 
@@ -66,6 +75,11 @@ def test_name(argv: list[str], name: str) -> None:
 @pytest.mark.parametrize(("argv", "itself"), BOOTS)
 def test_boots_itself(argv: list[str], itself: bool) -> None:
     assert boots_itself(argv) == itself
+
+
+@pytest.mark.parametrize(("argv", "asks"), ASKS)
+def test_asks_what_it_can(argv: list[str], asks: bool) -> None:
+    assert asks_what_it_can(argv) == asks
 
 
 def test_a_guest_gets_a_system_and_a_way_in(system: System) -> None:

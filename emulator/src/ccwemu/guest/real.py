@@ -25,11 +25,11 @@ from ccwemu.tools._host import Connection, HostError
 # -- the program ------------------------------------------------------------------------------------------------------
 
 
-def preload_library() -> str:
-    """Where libccwemu-vfio.so is: beside the compiled core, wherever that was built or installed."""
+def preload_library(name: str = "vfio") -> str:
+    """Where libccwemu-NAME.so is: beside the compiled core, wherever that was built or installed."""
     import ccwemu._core
 
-    return os.path.join(os.path.dirname(os.path.realpath(ccwemu._core.__file__)), "libccwemu-vfio.so")
+    return os.path.join(os.path.dirname(os.path.realpath(ccwemu._core.__file__)), f"libccwemu-{name}.so")
 
 
 def program() -> str:
@@ -129,9 +129,10 @@ class RealGuest:
     def _spawn(self, messages: int) -> int:
         """The pid of the QEMU that runs on."""
         stdin, stdout = (subprocess.DEVNULL, messages) if self._background else (None, None)
-        child = subprocess.Popen(
-            self._argv, executable=program(), env=environment(), stdin=stdin, stdout=stdout, stderr=messages
-        )
+        child = subprocess.Popen(  # descriptors that the command line names come along; those opened here do not
+            self._argv, executable=program(), env=environment(), stdin=stdin, stdout=stdout, stderr=messages,
+            close_fds=False,
+        )  # fmt: skip
         if not self._background:
             child.returncode = 0  # waited for by its descriptor
             pid: int = child.pid

@@ -111,6 +111,12 @@ def name_of(argv: Sequence[str]) -> str:
     return names[-1] if names else ""
 
 
+def asks_what_it_can(argv: Sequence[str]) -> bool:
+    """Whether there is no guest at all: by a machine of type none libvirt asks a QEMU what it can."""
+    machines = [parse("-machine", value, "type").get("type") for value in values_of(argv, "-machine", "-M")]
+    return machines[-1:] == ["none"]
+
+
 def boots_itself(argv: Sequence[str]) -> bool:
     """Whether the command line has a kernel of its own, or a device to boot from."""
     if values_of(argv, "-kernel"):

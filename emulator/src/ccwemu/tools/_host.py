@@ -43,7 +43,7 @@ class Connection:
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
         """The next message and the descriptors that have come by then; None at the end of the connection."""
         while b"\n" not in self._pending:
-            data, fds, _, _ = socket.recv_fds(self.socket, 65536, 8)
+            data, fds, _, _ = socket.recv_fds(self.socket, 65536, 8, socket.MSG_CMSG_CLOEXEC)
             self._fds += fds
             if not data:
                 return None

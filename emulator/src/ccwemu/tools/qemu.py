@@ -5,7 +5,7 @@ It is the QEMU that the lab names for the host, 7.2 by default.
 
 For a guest that the lab has as one of kind real it starts the machine's own qemu-system-s390x and stays beside it.
 With CCWEMU_QEMU=real in the environment that program takes its place, with nothing but the library added that gives
-it the emulated host's /dev/vfio.
+it the emulated host's /dev/vfio; so it does where no guest is wanted, but to be told what QEMU can (libvirt asks so).
 """
 
 from __future__ import annotations
@@ -216,6 +216,14 @@ def _become_real(argv: list[str]) -> NoReturn:
     os.execve(real.program(), [PROGRAM, *argv], real.environment())
 
 
+def _asks_the_real_one(argv: list[str]) -> bool:
+    """Whether a program wants to know what the QEMU can that guests of kind real run in. Raises QemuError."""
+    from ccwemu.guest.release import Release, of_host
+    from ccwemu.guest.system import asks_what_it_can
+
+    return asks_what_it_can(argv) and of_host() == Release()
+
+
 def _run_real(argv: list[str], background: Background) -> int | None:
     """Run a guest that the lab has as one of kind real: its exit status. None for any other. Raises QemuError."""
     from ccwemu.guest.system import name_of
@@ -240,7 +248,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     background = Background()
     try:
-        if os.environ.get("CCWEMU_QEMU") == "real":
+        if os.environ.get("CCWEMU_QEMU") == "real" or _asks_the_real_one(argv):
             _become_real(argv)
         status = _run_real(argv, background)
         return _run_quick(argv, background) if status is None else status

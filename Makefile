@@ -107,7 +107,7 @@ fidelity: setup-tests ## the emulated host against what a real kernel and the re
 	@$(BIN)/pytest -q tests/fidelity
 
 .PHONY: integration
-integration: setup-tests ## playbooks against labs, and what the real QEMU says of a saved guest
+integration: setup-tests ## playbooks against labs, libvirt on them, and what the real QEMU says of a saved guest
 	$(SAY)
 	@$(BIN)/pytest -q tests/integration tests/real/test_migration.py
 

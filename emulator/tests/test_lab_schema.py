@@ -33,6 +33,10 @@ WRONG = [
         "vfio_ccw exists from Linux 4.12 on; choose a later kernel; expected a kernel release",
     ),
     (HEAD + "    config: {VFIO: n}\n", "4: hosts.lpar1.config.VFIO: found 'VFIO'; expected a symbol"),
+    (
+        HEAD + "    qemu: '2.10'\n    libvirt: true\n",
+        "5: hosts.lpar1.libvirt: the host has QEMU 2.10, for quick guests; expected no key 'qemu' beside it",
+    ),
     (HEAD + "    kernel:\n", "4: hosts.lpar1.kernel: found nothing; expected a kernel release"),
     (HEAD + "    kernel: 6.1\n    kernel: 6.8\n", "5: hosts.lpar1.kernel: this key stands here twice"),
     (HEAD + "    chpids: {zz: }\n", "4: hosts.lpar1.chpids.zz: found 'zz'; expected a hexadecimal number from 0 to ff"),

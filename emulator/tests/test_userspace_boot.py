@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import random
 import socket
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from ccwemu.machine.spec import DasdSpec, MachineSpec, SubchannelSpec, VirtioSpe
 from ccwemu.userspace.files import NodeFiles
 from ccwemu.userspace.journal import Journal
 from ccwemu.userspace.system import System
+from ccwemu.userspace.units import Unit
 
 RULES = """\
 ACTION=="add", TEST=="/etc/driverctl.d/$env{SUBSYSTEM}-$kernel", TAG+="systemd", \
@@ -46,10 +48,12 @@ class Programs:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self.ran: list[str] = []
+        self.environments: list[Mapping[str, str]] = []
         self.status = 0
 
     def __call__(self, words: Sequence[str], environment: Mapping[str, str], seconds: float) -> Ended:
         self.ran.append(" ".join(words))
+        self.environments.append(environment)
         if words[0] == "/bin/override" and not self.status:
             subchannel = words[1].removeprefix("css/")
             write(self._machine, f"/sys/bus/css/devices/{subchannel}/driver/unbind", subchannel)
@@ -190,6 +194,33 @@ def test_a_unit_that_remains_is_not_started_again(tmp_path):
         rig.system._step(None)
     assert len(rig.programs.ran) == ran
     assert rig.journal.lines[-1] == "driverctl@css-0.0.0010.service: is active already"
+
+
+def test_services_start_when_all_else_is_done(tmp_path):
+    rig = Rig(tmp_path, late=("0.0.0011", "0.0.0013"))
+    service = Unit("own.service", commands=(("/bin/own", "--daemon"),), environment={"OWN": "1"})
+    rig.system.boot(random.Random(3), rig.late, [service])
+    assert rig.drivers() == PASSED
+    assert rig.programs.ran[-1] == "/bin/own --daemon"
+    assert rig.programs.environments[-1] == {"OWN": "1"}
+    assert rig.journal.lines[-1] == "own.service: /bin/own --daemon: status 0"
+
+
+def test_who_watches_devices_is_told_when_an_event_is_worked_off(tmp_path):
+    """Its programs have run by then. What the boot does nobody can have watched."""
+    rig = Rig(tmp_path)
+    (tmp_path / "etc/udev/rules.d/99.rules").write_text(
+        'KERNEL=="0.0.0013", RUN+="/bin/own", TAG+="own", ENV{mine}="yes"\n'
+    )
+    rig.boot()
+    told = queue.SimpleQueue[tuple[dict[str, str], set[str], str]]()
+    rig.system.follow(lambda env, tags: told.put((dict(env), set(tags), rig.programs.ran[-1])))
+    write(rig.machine, "/sys/bus/css/devices/0.0.0013/uevent", "change")
+    environment, tags, latest = told.get(timeout=30)
+    rig.system.close()
+    assert environment["ACTION"] == "change" and environment["mine"] == "yes"
+    assert (tags, latest) == ({"own"}, "/bin/own")
+    assert told.empty()
 
 
 def spec(numbers: Sequence[int]) -> MachineSpec:

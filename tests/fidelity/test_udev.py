@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The emulated boot's reading of udev rules, against that of the real udev: ``udevadm test`` in the same host."""
+"""The emulated boot's reading of udev rules, against that of the real udev: ``udevadm test`` in the same host.
+
+And what the emulated udevd tells programs that watch devices, as the real libudev understands it.
+"""
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import re
 import shutil
@@ -98,3 +102,38 @@ def test_udev_makes_the_same_of_an_event(start_host, tmp_path):
         assert [command.replace("'", "") for command in commands] == [c.replace("'", "") for c in emulated[2]], path
     written = "/sys/bus/ccw/devices/0.0.7e52/cmb_enable"
     assert host.run("cat", written) == read(machine, written) == "1\n"
+
+
+MONITOR = """\
+import ctypes, select
+
+lib = ctypes.CDLL("libudev.so.1")
+for name in ("udev_new", "udev_monitor_new_from_netlink", "udev_monitor_receive_device"):
+    getattr(lib, name).restype = ctypes.c_void_p
+for name in ("udev_device_get_action", "udev_device_get_devpath", "udev_device_get_property_value"):
+    getattr(lib, name).restype = ctypes.c_char_p
+monitor = ctypes.c_void_p(lib.udev_monitor_new_from_netlink(ctypes.c_void_p(lib.udev_new()), b"udev"))
+assert not lib.udev_monitor_filter_add_match_subsystem_devtype(monitor, b"ccw", None)
+assert not lib.udev_monitor_filter_add_match_tag(monitor, b"own")
+assert not lib.udev_monitor_enable_receiving(monitor)
+for device in ("css0/0.0.0003", "css0/0.0.0001/0.0.0002", "css0/0.0.0003/0.0.7e52"):
+    with open(f"/sys/devices/{device}/uevent", "w") as uevent:
+        uevent.write("change")
+assert select.select([lib.udev_monitor_get_fd(monitor)], [], [], 30)[0], "no event within 30 s"
+device = ctypes.c_void_p(lib.udev_monitor_receive_device(monitor))
+print(lib.udev_device_get_action(device), lib.udev_device_get_devpath(device))
+print(lib.udev_device_get_property_value(device, b"found"))
+"""
+TAGGED = 'SUBSYSTEM=="ccw", KERNEL=="0.0.7e52", ENV{found}="$kernel", TAG+="own"\nSUBSYSTEM=="css", TAG+="own"\n'
+
+
+@pytest.mark.lab
+@pytest.mark.skipif(
+    ctypes.util.find_library("udev") is None, reason="libudev is not installed: apt-get install libudev1"
+)
+def test_libudev_hears_of_an_event_and_may_pass_over_others(start_host):
+    host = start_host("tools")
+    host.put(TAGGED, "/etc/udev/rules.d/99-own.rules")
+    host.put(MONITOR, "/tmp/monitor.py")
+    told = host.run("/usr/bin/python3", "/tmp/monitor.py")
+    assert told.splitlines() == ["b'change' b'/devices/css0/0.0.0003/0.0.7e52'", "b'0.0.7e52'"]

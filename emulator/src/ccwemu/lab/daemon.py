@@ -46,6 +46,8 @@ class Daemon:
         """Bring everything up. ``report`` is told what is being done."""
         self._guests.open()
         for host in self._hosts.values():
+            host.require()
+        for host in self._hosts.values():
             host.make_disks(report)
         for name, host in self._hosts.items():
             report(f"{name}: starting")

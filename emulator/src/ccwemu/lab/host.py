@@ -22,6 +22,7 @@ from ccwemu.faces.serve import Faces
 from ccwemu.faults.board import Board
 from ccwemu.guest import release
 from ccwemu.hostio import HostIo
+from ccwemu.lab import libvirt
 from ccwemu.lab.enter import ENVIRONMENT
 from ccwemu.lab.faults import FaultDesk
 from ccwemu.lab.hostsock import Guests, count_operations, host_operations, node_operations
@@ -37,6 +38,7 @@ from ccwemu.namespace.launch import Mount, Namespace, NodeSpec, launch
 from ccwemu.namespace.unshare import IdMap
 from ccwemu.userspace.files import NodeFiles
 from ccwemu.userspace.journal import Journal
+from ccwemu.userspace.monitors import Monitors, show_udevd
 from ccwemu.userspace.system import System, Tally
 
 log = logging.getLogger(__name__)
@@ -103,6 +105,11 @@ class Host:
                 subchannels.append(sch)
         return dataclasses.replace(spec, subchannels=tuple(subchannels))
 
+    def require(self) -> None:
+        """What of other packages it needs is there. Raises libvirt.LibvirtMissing."""
+        if self.spec.libvirt:
+            libvirt.require(self.spec.name)
+
     def make_disks(self, report: Report) -> None:
         """Make the images that the lab is to make and that are not there. Raises disk.DiskError."""
         os.makedirs(self._disks, exist_ok=True)
@@ -159,9 +166,11 @@ class Host:
             _new_boot_id(machine)
             self._write_kernel_files(machine, directory)
             self._name_qemu(directory)
+            if self.spec.libvirt:
+                libvirt.install(directory, self.ids.outside)
             self._faces = Faces(machine, self.spec.name)
             self._server = self._listen(machine, self._faces, directory)
-            node = NodeSpec(self.spec.name, directory, binds, mounts=self._mounts(machine))
+            node = NodeSpec(self.spec.name, directory, binds, mounts=self._mounts(machine), uevents=True)
             try:
                 self._namespace = launch(node, self._faces.serve, self.ids)
             except BaseException:
@@ -192,9 +201,11 @@ class Host:
         journal.listen(directory, self.ids.outside)
         files = NodeFiles(Path(directory))
         self._userspace = System(machine, files, namespace.run, journal, faces.refresh)
-        self._userspace.boot(ipl.chance("order"), late)
+        show_udevd(Path(directory), self.ids.outside)
+        services = [libvirt.unit()] if self.spec.libvirt else []
+        self._userspace.boot(ipl.chance("order"), late, services)
         boot = Boot(ipl, tuple(journal.lines), dataclasses.replace(self._userspace.tally))
-        self._userspace.follow()
+        self._userspace.follow(Monitors(namespace.uevents, self.ids.outside).tell)
         return boot
 
     def _run_commands(self, namespace: Namespace) -> None:

@@ -133,7 +133,7 @@ def _scalar(key: str, value: Value) -> yaml.ScalarNode:
 # -- hosts ------------------------------------------------------------------------------------------------------------
 
 _HOST_KEYS = (
-    "kernel", "qemu", "config", "modules", "cmdline", "cio_ignore", "chpids", "devices", "files", "commands",
+    "kernel", "qemu", "libvirt", "config", "modules", "cmdline", "cio_ignore", "chpids", "devices", "files", "commands",
 )  # fmt: skip
 
 
@@ -142,6 +142,9 @@ def _host(key: str, value: Value) -> HostSpec:
     defaults = MachineSpec(key)
     devices = read_devices(fields, key)
     qemu = fields.take("qemu", choice(*QEMUS), "")
+    libvirt = fields.take("libvirt", boolean, False)
+    if libvirt and qemu:
+        raise fields["libvirt"].error(f"the host has QEMU {qemu}, for quick guests", "no key 'qemu' beside it")
     spec = MachineSpec(
         name=key,
         kernel=fields.take("kernel", _kernel, defaults.kernel),
@@ -164,6 +167,7 @@ def _host(key: str, value: Value) -> HostSpec:
         tuple(device.disk for device in devices if device.disk is not None),
         tuple(device.mount for device in devices if device.mount is not None),
         qemu,
+        libvirt,
         fields.take("files", _files, ()),
         fields.take("commands", listed(_command), ()),
     )

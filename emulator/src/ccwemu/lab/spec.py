@@ -44,6 +44,8 @@ class HostSpec:
     mounts: tuple[MountedSpec, ...] = ()
     qemu: str = ""
     """The release that its qemu-system-s390x is for quick guests, "" for the one that is compared with the real one."""
+    libvirt: bool = False
+    """Whether the machine's own libvirtd runs on it."""
     files: tuple[GivenFile, ...] = ()
     """What it has in its file system before its first boot."""
     commands: tuple[tuple[str, ...], ...] = ()

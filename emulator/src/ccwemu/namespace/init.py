@@ -197,6 +197,8 @@ def _second_step(link: Link, spec: dict[str, Any]) -> None:
     os.chdir("/")
     socket.sethostname(spec["hostname"])
     sys_.loopback_up()
+    if spec["uevents"]:
+        _hand_out_uevents(link)
     for entry in spec["mounts"]:
         _mount_extra(entry)
     sys_.set_process_name("init")
@@ -234,6 +236,13 @@ def _fill_dev() -> None:
             sys_.mount(f"{_OLD}/dev/{name}", f"dev/{name}", None, sys_.MS_BIND)
     sys_.mount("devpts", "dev/pts", "devpts", sys_.MS_NOSUID | sys_.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
     sys_.mount("tmpfs", "dev/shm", "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, "mode=1777")
+
+
+def _hand_out_uevents(link: Link) -> None:
+    """A socket of this network namespace by which its processes are told of uevents."""
+    kobject_uevent = 15  # linux/netlink.h
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, kobject_uevent) as uevents:
+        link.tell({"uevents": True}, uevents.fileno())
 
 
 def _mount_extra(entry: dict[str, Any]) -> None:

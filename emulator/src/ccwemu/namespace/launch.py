@@ -81,6 +81,8 @@ class NodeSpec:
     """In the order in which they are mounted."""
     faces: Sequence[str] = ("sys", "dev", "proc")
     mounts: Sequence[Mount] = ()
+    uevents: bool = False
+    """Whether its processes are to be told of uevents: then :class:`Namespace` has a socket for it."""
 
 
 ServeFace = Callable[[str, int, int | None], None]
@@ -94,6 +96,8 @@ class Namespace:
     pid: int
     pidfd: int
     connection: socket.socket
+    uevents: socket.socket | None = None
+    """A netlink socket of the node's network namespace, for :mod:`ccwemu.userspace.monitors`."""
     _asking: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, argv: Sequence[str], environment: Mapping[str, str], seconds: float) -> Ended:
@@ -125,6 +129,8 @@ class Namespace:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         self.wait(PATIENCE)
+        if self.uevents is not None:
+            self.uevents.close()
         os.close(self.pidfd)
         self.pidfd = -1
 
@@ -144,13 +150,13 @@ def launch(spec: NodeSpec, serve: ServeFace, ids: IdMap | None = None) -> Namesp
         theirs.close()
     ours.send(json.dumps(_message(spec, ids)).encode())
     try:
-        pid = _converse(spec, ours, serve, ids)
+        pid, uevents = _converse(spec, ours, serve, ids)
     except BaseException:
         ours.close()
         raise
     finally:
         child.wait()
-    return Namespace(pid, os.pidfd_open(pid), ours)
+    return Namespace(pid, os.pidfd_open(pid), ours, uevents)
 
 
 def _message(spec: NodeSpec, ids: IdMap) -> dict[str, Any]:
@@ -160,15 +166,18 @@ def _message(spec: NodeSpec, ids: IdMap) -> dict[str, Any]:
         "binds": [vars(bind) for bind in spec.binds],
         "faces": list(spec.faces),
         "mounts": [vars(mount) for mount in spec.mounts],
+        "uevents": spec.uevents,
         "id_count": ids.count,
         "shifted": ids.shifted,
         "owner": ids.outside if ids.shifted else 0,
     }
 
 
-def _converse(spec: NodeSpec, connection: socket.socket, serve: ServeFace, ids: IdMap) -> int:
-    """Answer the init until it is ready. Returns its pid."""
-    pid = None
+def _converse(
+    spec: NodeSpec, connection: socket.socket, serve: ServeFace, ids: IdMap
+) -> tuple[int, socket.socket | None]:
+    """Answer the init until it is ready. Returns its pid and its socket for uevents."""
+    pid = uevents = None
     while True:
         data, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 4)
         if not data:
@@ -181,10 +190,12 @@ def _converse(spec: NodeSpec, connection: socket.socket, serve: ServeFace, ids: 
         elif "face" in message:
             serve(message["face"], descriptors[0], descriptors[1] if len(descriptors) > 1 else None)
             connection.send(b"{}")
+        elif "uevents" in message:
+            uevents = socket.socket(fileno=descriptors[0])
         elif "pid" in message:
             pid = message["pid"]
         elif "ready" in message:
-            return pid if pid is not None else _pid_message(connection)
+            return pid if pid is not None else _pid_message(connection), uevents
 
 
 def _pid_message(connection: socket.socket) -> int:

@@ -15,7 +15,7 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from ccwemu.userspace.files import NodeFiles
 from ccwemu.userspace.journal import Journal
 from ccwemu.userspace.queue import EventQueue, Queued
 from ccwemu.userspace.rules import Rule
+from ccwemu.userspace.units import ENVIRONMENT, Unit
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,6 @@ SHARED_RULES = ("/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/ud
 SHARED_PATTERNS = ("*driverctl*.rules", "*mdevctl*.rules")
 """Of the rules that packages bring, the ones of these: the others are those of the machine that all of it runs on."""
 
-ENVIRONMENT = {"SYSTEMD_DEVICE_VERIFY_SYSFS": "0"}
-"""What every process of a node has: its /sys is no sysfs to the C library of udev."""
-UNIT_ENVIRONMENT = {**ENVIRONMENT, "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 EVENT_TIMEOUT = 180.0
 """Seconds that udevd gives a program."""
 
@@ -53,6 +51,9 @@ class Ended(Protocol):
 
 Run = Callable[[Sequence[str], Mapping[str, str], float], Ended]
 """Run a program in the node: words, environment, seconds. Raises OSError where it cannot be, or the node is gone."""
+
+Tell = Callable[[Mapping[str, str], Iterable[str]], None]
+"""Tell programs that watch devices of an event that is worked off: its variables and tags."""
 
 Steps = Iterator[None]
 
@@ -86,15 +87,19 @@ class System:
         self._active: set[str] = set()
         """Units that have succeeded and remain."""
         self._ready: list[Steps] = []
+        self._tell: Tell | None = None
         self._closed = False
         self._unsubscribe: Callable[[], None] = lambda: None
         self.tally = Tally()
 
     # -- boot and after ---------------------------------------------------------------------------------------------
 
-    def boot(self, chance: random.Random | None = None, late: Sequence[str] = ()) -> None:
+    def boot(
+        self, chance: random.Random | None = None, late: Sequence[str] = (), services: Sequence[Unit] = ()
+    ) -> None:
         """Load the modules, work off an "add" of everything and have the ``late`` subchannels appear meanwhile.
 
+        ``services`` are started when all of that is done (multi-user.target).
         ``chance``: draws what comes next; None: first come, first served. Returns when nothing is left to do.
         Raises OSError where the node is gone.
         """
@@ -105,13 +110,19 @@ class System:
         self._take_arrived()
         self._ready.append(self._load_modules())
         self._ready += [self._appear(busid) for busid in late]
+        self._work_off_all(chance)
+        self._ready += [self._start_unit(unit) for unit in services]
+        self._work_off_all(chance)
+
+    def _work_off_all(self, chance: random.Random | None) -> None:
         while self._ready:
             self._step(chance)
             self._machine.settle()
             self._take_arrived()
 
-    def follow(self) -> None:
-        """Work off later events in their order, in a thread of its own."""
+    def follow(self, tell: Tell | None = None) -> None:
+        """Work off later events in their order, in a thread of its own, and ``tell`` of each."""
+        self._tell = tell
         threading.Thread(target=self._follow, name=f"{self._machine.spec.name} udevd", daemon=True).start()
 
     def close(self) -> None:
@@ -188,6 +199,9 @@ class System:
             environment = {key: value for key, value in outcome.environment.items() if key[:1] != "."}
             self._execute(rule.where, words, {**environment, **ENVIRONMENT})
             yield
+        if self._tell is not None:
+            self._refresh()
+            self._tell(outcome.environment, outcome.tags)
         self._ready += [self._work_off(later) for later in self._queue.finish(queued)]
         self._ready += [self._start(name) for name in outcome.wants]
 
@@ -199,10 +213,16 @@ class System:
         elif unit is None:
             self._journal.warn(f"{name}: no such unit in the host")
         elif all(self._files.exists(path) for path in unit.condition_paths):
-            if all(self._execute(name, words, UNIT_ENVIRONMENT) for words in unit.commands) and unit.remain_after_exit:
-                self._active.add(name)
+            yield from self._start_unit(unit)
+            return
         else:
             self._journal.say(f"{name}: a path of its condition is not there")
+        yield
+
+    def _start_unit(self, unit: Unit) -> Steps:
+        started = all(self._execute(unit.name, words, unit.environment) for words in unit.commands)
+        if started and unit.remain_after_exit:
+            self._active.add(unit.name)
         yield
 
     def _execute(self, who: str, words: Sequence[str], environment: Mapping[str, str]) -> bool:

@@ -7,12 +7,17 @@ Source: systemd.unit(5), systemd.service(5), systemd-escape(1).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ccwemu.userspace.files import NodeFiles
 from ccwemu.userspace.rules import Warn, split_command
 
 DIRECTORIES = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+
+ENVIRONMENT = {"SYSTEMD_DEVICE_VERIFY_SYSFS": "0"}
+"""What every process of a node has: its /sys is no sysfs to the C library of udev."""
+UNIT_ENVIRONMENT = {**ENVIRONMENT, "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 WITHOUT_EFFECT = frozenset(
     {
@@ -32,6 +37,7 @@ class Unit:
     commands: tuple[tuple[str, ...], ...] = ()
     remain_after_exit: bool = False
     """Once it has succeeded it is active, and starting it again does nothing."""
+    environment: Mapping[str, str] = field(default_factory=lambda: UNIT_ENVIRONMENT)
 
 
 def load(name: str, files: NodeFiles, warn: Warn) -> Unit | None:

@@ -16,7 +16,6 @@ sys.path.insert(0, str(HERE.parent / "build" / "collections"))
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _libvirt_versions as libvirt_versions  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _migration as migration  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _qemu_versions as versions  # noqa: E402
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _refusals as table  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (  # noqa: E402
     Guest,
@@ -24,55 +23,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (  # no
     device_option,
     machine_option,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._row import RowOf  # noqa: E402
-
-HEAD = """\
-<!-- Made by docs/generate.py from plugins/module_utils/_refusals.py. Do not edit. -->
-# What is refused
-
-The kernel refuses almost nothing: it unbinds a mounted disk. So `zkvm.vfio_ccw.passthrough` looks first. The whole list
-of devices is checked before anything is written, and every reason found is in one message: device, what was found,
-the id in brackets, what to do next.
-
-A refusal that can be overruled is overruled by naming its id in `force` of that one device; there is no blanket.
-
-| id | when | guards | `force` |
-|---|---|---|---|
-"""
-LIST_HEAD = """
-## What is wrong with the list itself
-
-| id | what to do |
-|---|---|
-"""
-
-GUEST_HEAD = """
-## What is refused of a guest
-
-`zkvm.vfio_ccw.libvirt_guest` and `zkvm.vfio_ccw.libvirt_hostdev` refuse all of these, `zkvm.vfio_ccw.qemu_guest` those
-marked so; before anything is changed or started, and without a way to overrule them. What cannot be a guest at all (its
-name, two devices with one device number, a device number that does not exist) is refused by all three, as is a QEMU
-that is too old for what is asked ([QEMU by version](qemu.md), [libvirt](libvirt.md)).
-
-| id | when | guards | qemu_guest |
-|---|---|---|---|
-"""
-
-
-def refusals() -> str:
-    """The page on refusals."""
-    rows = [
-        f"| `{row.id}` | {row.when} | {' and '.join(_guards(row))} | {'yes' if row.forcible else 'no'} |"
-        for row in table.ROWS
-    ]
-    own = [f"| `{name}` | {text} |" for name, text in table.LIST_REFUSALS.items()]
-    guests = [
-        f"| `{row.id}` | {row.when} | {' and '.join(_guards(row))} | {'yes' if row in table.GUEST_ROWS else ''} |"
-        for row in table.LIBVIRT_ROWS
-    ]
-    parts = (HEAD + "\n".join(rows), LIST_HEAD + "\n".join(own), GUEST_HEAD + "\n".join(guests))
-    return "\n".join(parts) + "\n"
-
+from refusal_page import refusals  # noqa: E402
 
 QEMU_HEAD = """\
 <!-- Made by docs/generate.py from plugins/module_utils/_qemu_versions.py and _migration.py. Do not edit. -->
@@ -195,10 +146,6 @@ def _case(case: migration.Case) -> str:
         f"`{case.text}`" if case.text else "",
     )
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
-
-
-def _guards(row: RowOf[Any]) -> list[str]:
-    return [name for name, guards in (("present", row.present), ("absent", row.absent)) if guards]
 
 
 # --- roles: the table of variables in each README

@@ -132,12 +132,17 @@ sanity: setup-tests ## ansible-test sanity
 	$(SAY)
 	@.ci/ansible-test sanity --python 3.11
 
+.PHONY: package
+package: setup-tests ## the tarball in build/package, judged by galaxy-importer and antsibull-docs, installed, and the emulator built from it
+	@$(BIN)/pytest -q tests/integration/test_package.py
+	@.ci/package
+
 .PHONY: units
 units: setup-tests ## the unit tests by ansible-test (make unit runs the same ones, and the emulator's)
 	@.ci/ansible-test units --venv --python 3.11
 
 .PHONY: matrix
-matrix: setup-tests ## each ansible-core of requirements/cores.txt, each Python of a target: CORES=2.16, ONLY=docs,playbooks,units,sanity (half an hour)
+matrix: setup-tests ## each ansible-core of requirements/cores.txt, each Python of a target: CORES=2.16, ONLY=docs,playbooks,units,sanity,awx (half an hour)
 	@CORES=$(CORES) ONLY=$(ONLY) $(BIN)/python tests/matrix/run.py
 
 .PHONY: lint

@@ -2,7 +2,7 @@
 """The collection under each ansible-core of requirements/cores.txt, and its target code under each Python it may meet.
 
     make matrix                       all of it
-    make matrix ONLY=docs,playbooks   some of it: docs, playbooks, units, sanity
+    make matrix ONLY=docs,playbooks   some of it: docs, playbooks, units, sanity, awx (with the real awx.awx)
     make matrix CORES=2.16            one ansible-core
 
 What this machine has no Python for is told as such, not passed over. Ends with 1 if anything failed.
@@ -23,6 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 CORES = PROJECT / "build" / "cores"
 # what modules run on: README, "On a real host". ansible-test of this ansible-core is the one that knows all of them
 TARGETS, KNOWS_ALL_TARGETS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13"), "2.19"
+CARRIES_AWX = "ansible==12.3.0"
 LOGS = PROJECT / "build" / "matrix"
 PASSED, FAILED = "passed", "FAILED"
 
@@ -101,9 +102,26 @@ def chosen(variable: str, known: list[str]) -> list[str]:
     return names
 
 
+def awx() -> str:
+    """The job templates by the modules of awx.awx, which only the package ansible has where there is no Galaxy."""
+    into = PROJECT / "build" / "venvs" / "awx"
+    with (LOGS / "awx.log").open("w", encoding="utf-8") as output:
+        for argv in (
+            [sys.executable, "-m", "venv", str(into)],
+            [str(into / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "-q", CARRIES_AWX],
+            [sys.executable, "-m", "pytest", "-q", "tests/matrix/test_job_templates.py"],
+        ):
+            if subprocess.run(argv, cwd=PROJECT, stdout=output, stderr=output, check=False).returncode != 0:
+                return f"{FAILED}: build/matrix/awx.log"
+    return PASSED
+
+
 def results() -> Iterator[tuple[str, str, str]]:
     LOGS.mkdir(parents=True, exist_ok=True)
-    steps, pythons = chosen("ONLY", list(STEPS)), cores()
+    steps, pythons = chosen("ONLY", [*STEPS, "awx"]), cores()
+    if "awx" in steps:
+        steps.remove("awx")
+        yield "-", "job templates by awx.awx", awx()
     for core in chosen("CORES", list(pythons)):
         made = subprocess.run([str(PROJECT / ".ci" / "core"), core], check=False)
         if made.returncode != 0:

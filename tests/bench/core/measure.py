@@ -28,7 +28,8 @@ EMPTY = Workload("empty", "hot")
 class Engine(Protocol):
     image: Path
 
-    def run(self, jobs: list[Job]) -> bytes: ...
+    def run(self, jobs: list[Job]) -> bytes:
+        """The answer to all of the jobs."""
 
 
 @dataclass

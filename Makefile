@@ -152,6 +152,7 @@ lint: lint-python ## ruff, mypy, yamllint, ansible-lint (production profile), li
 	@$(BIN)/ansible-lint --strict
 	@$(BIN)/reuse lint --quiet || { $(BIN)/reuse lint --lines; false; }
 	@$(BIN)/antsibull-changelog lint
+	@$(BIN)/pytest -q tests/unit/test_conventions.py
 
 .PHONY: lint-python
 lint-python: setup

@@ -125,6 +125,7 @@ molecule-real: setup-tests ## the molecule scenario with a stock Debian under th
 test-real: setup-tests ## what takes longer with a real QEMU: paths, plugging, both kernels, faults, a guest that starts from the disk (not in make test)
 	@$(BIN)/python tests/real/run.py
 	@$(BIN)/python tests/real/image.py
+	@$(BIN)/pytest -q tests/real/test_libvirt_guest.py
 	@$(BIN)/molecule test --scenario-name real_guest_long
 
 .PHONY: sanity

@@ -10,12 +10,13 @@ import dataclasses
 import json
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from ccwemu.guestimage import image
 from ccwemu.tools import real_program
+from libvirt_node import DOMAIN, HOSTDEV, MDEVS, NODE_DEVICE, UUIDS, Node, pass_through, until
 
 pytestmark = [
     pytest.mark.lab,
@@ -29,9 +30,6 @@ pytestmark = [
     ),
 ]
 
-UUIDS = [f"6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb92{number}" for number in range(2)]
-MDEVS = [f"mdev_{uuid.replace('-', '_')}_0_0_16c{sch}" for uuid, sch in zip(UUIDS, "ab", strict=True)]
-
 LAB = """\
 lab: libvirt
 hosts:
@@ -44,73 +42,12 @@ hosts:
       - {dasd: 0.0.7e54, subchannel: 0.0.16cc, chpids: [41, 42], cylinders: 3}
 guests:
   linux01: {host: lpar1, kind: real}
-"""
-
-NODE_DEVICE = """\
-<device>
-  <parent>css_0_0_{subchannel}</parent>
-  <capability type='mdev'><type id='vfio_ccw-io'/><uuid>{uuid}</uuid></capability>
-</device>
-"""
-
-HOSTDEV = """\
-<hostdev mode='subsystem' type='mdev' model='vfio-ccw'>
-  <source><address uuid='{uuid}'/></source>
-  <address type='ccw' cssid='0xfe' ssid='0x0' devno='{devno}'/>
-</hostdev>
-"""
-
-DOMAIN = """\
-<domain type='qemu'>
-  <name>linux01</name>
-  <memory unit='MiB'>256</memory>
-  <os><type arch='s390x' machine='s390-ccw-virtio'>hvm</type></os>
-  <devices>{hostdev}</devices>
-</domain>
+  linux03: {host: lpar3, kind: real}
 """
 
 
-class Node:
-    """A host of a lab: commands, and virsh."""
-
-    def __init__(self, who, lab: str, name: str = "lpar1") -> None:
-        self._exec = lambda *words, **more: who.run("ccwemu", "exec", "--lab", lab, name, "--", *words, **more)
-
-    def run(self, *words: str) -> str:
-        done = self._exec(*words)
-        assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}"
-        return done.stdout
-
-    def put(self, path: str, text: str) -> str:
-        self.run("sh", "-c", 'printf %s "$1" > "$2"', "sh", text, path)
-        return path
-
-    def virsh(self, *words: str) -> str:
-        return self.run("virsh", "--quiet", *words)
-
-    def refused(self, *words: str) -> str:
-        done = self._exec("virsh", "--quiet", *words)
-        assert done.returncode == 1, done.stdout
-        return done.stdout
-
-    def names(self, *words: str) -> list[str]:
-        return self.virsh(*words).split()
-
-    def driver(self, subchannel: str) -> str:
-        return self.run("readlink", f"/sys/bus/css/devices/{subchannel}/driver").rsplit("/", 1)[-1].strip()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """libvirt hears of devices, and of mdevctl's files, by and by."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.05)
-
-
-def with_images(who, tmp_path_factory):
-    """Whoever runs ccwemu, with files that are called a guest image: no guest here executes an instruction."""
-    home = tmp_path_factory.mktemp("images")
+def with_images(who, home: Path):
+    """Whoever runs ccwemu, with zeros for a guest image: to a processor, one program check after another."""
     directory = home / "images" / "none"
     directory.mkdir(parents=True)
     told = {"format": image.FORMAT, "series": "6.1", "release": "none", "recipe": image.recipe(), "made": 1.0}
@@ -130,15 +67,19 @@ def running(who, lab: str, definition: str) -> Iterator[str]:
     assert down.returncode == 0, down.stdout
 
 
+def node_of(who, lab: str, name: str) -> Node:
+    return Node(lambda *words: who.ccwemu("exec", "--lab", lab, name, "--", *words))
+
+
 @pytest.fixture(scope="module")
 def who(controller, tmp_path_factory):
-    return with_images(controller, tmp_path_factory)
+    return with_images(controller, tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module")
 def node(who) -> Iterator[Node]:
     for lab in running(who, "libvirt", LAB):
-        yield Node(who, lab)
+        yield node_of(who, lab, "lpar1")
 
 
 @pytest.fixture(scope="module")
@@ -198,30 +139,24 @@ def test_a_guest(mediated):
     mediated.virsh("define", mediated.put("/tmp/domain.xml", DOMAIN.format(hostdev=first)))
     mediated.virsh("start", "--paused", "linux01")
     assert re.search(r"linux01 +paused", mediated.virsh("list"))
-    assert devices_of(mediated) == {"fe.0.1230"}
+    assert mediated.guest_devices() == {"fe.0.1230"}
     assert "device in use" in mediated.refused("nodedev-destroy", MDEVS[0])
 
     mediated.virsh("attach-device", "linux01", mediated.put("/tmp/hostdev.xml", second), "--live", "--config")
-    assert devices_of(mediated) == {"fe.0.1230", "fe.0.1231"}
+    assert mediated.guest_devices() == {"fe.0.1230", "fe.0.1231"}
     for options in ([], ["--inactive"]):
         assert mediated.virsh("dumpxml", "linux01", *options).count("<hostdev ") == 2
     told = mediated.refused("attach-device", "linux01", "/tmp/hostdev.xml", "--live")
     assert "The CCW devno 'fe.0.1231' is in use already" in told
 
     mediated.virsh("detach-device", "linux01", "/tmp/hostdev.xml", "--live", "--config")
-    assert devices_of(mediated) == {"fe.0.1230"}
+    assert mediated.guest_devices() == {"fe.0.1230"}
     for options in ([], ["--inactive"]):
         assert mediated.virsh("dumpxml", "linux01", *options).count("<hostdev ") == 1
     mediated.virsh("destroy", "linux01")
     assert not mediated.virsh("list")
     mediated.virsh("undefine", "linux01")
     assert not mediated.virsh("list", "--all")
-
-
-def devices_of(node: Node) -> set[str]:
-    """The numbers of the guest's vfio-ccw devices, as its QEMU has them."""
-    tree = node.virsh("qemu-monitor-command", "linux01", "--hmp", "info qtree")
-    return set(re.findall(r'dev: vfio-ccw,.*?\bdevno = "([0-9a-f.]+)"', tree, re.DOTALL))
 
 
 # -- two ways to one state --------------------------------------------------------------------------------------------
@@ -260,16 +195,6 @@ ONLY_OURS = {"modules-load.d/vfio_ccw.conf"}
 """Beside driverctl's and mdevctl's: the module is there at boot even where driverctl does not load it."""
 
 
-def documented(node: Node) -> None:
-    """IBM, "Configuring VFIO CCW" for KVM hosts: driverctl, nodedev-define, nodedev-start, nodedev-autostart."""
-    node.run("chccwdev", "-d", "0.0.7e52")
-    for uuid, subchannel, name in zip(UUIDS, ("16ca", "16cb"), MDEVS, strict=True):
-        node.run("driverctl", "-b", "css", "set-override", f"0.0.{subchannel}", "vfio_ccw")
-        node.virsh("nodedev-define", node.put("/tmp/mdev.xml", NODE_DEVICE.format(uuid=uuid, subchannel=subchannel)))
-        node.virsh("nodedev-start", name)
-        node.virsh("nodedev-autostart", name)
-
-
 def by_the_collection(who, lab: str) -> None:
     devices = [
         {"device": f"0.0.7e5{number + 2}", "uuid": uuid, "persistent": True} for number, uuid in enumerate(UUIDS)
@@ -292,10 +217,10 @@ def settled(node: Node) -> list[str]:
 def test_ours_ends_as_the_documented_way(who, node):
     """Now, and after the host has been booted anew; the numbers of the IOMMU groups left out."""
     lab = "libvirt"
-    theirs, ours = Node(who, lab, "lpar2"), Node(who, lab, "lpar3")
+    theirs, ours = node_of(who, lab, "lpar2"), node_of(who, lab, "lpar3")
     assert theirs.run("sh", "-c", STATE) == ours.run("sh", "-c", STATE)
     before = set(ours.run("sh", "-c", FILES).split())
-    documented(theirs)
+    pass_through(theirs)
     by_the_collection(who, lab)
     expected = settled(theirs)
     assert settled(ours) == expected
@@ -307,3 +232,62 @@ def test_ours_ends_as_the_documented_way(who, node):
         assert done.returncode == 0, done.stdout
     assert settled(theirs) == expected
     assert settled(ours) == expected
+
+
+# -- the collection's own way to a domain -----------------------------------------------------------------------------
+
+GUEST = f"""\
+- hosts: lpar3
+  gather_facts: false
+  module_defaults:
+    zkvm.vfio_ccw.libvirt_guest: &guest
+      name: linux03
+      accel: tcg
+      memory: 256
+      shutdown: terminate
+      devices:
+        - {{uuid: {UUIDS[0]}, devno: fe.0.1230}}
+  tasks:
+    - zkvm.vfio_ccw.libvirt_guest: {{state: started}}
+      register: started
+    - zkvm.vfio_ccw.libvirt_guest: {{state: started}}
+      register: again
+    - ansible.builtin.command: virsh --quiet qemu-monitor-command linux03 --hmp "info qtree"
+      register: tree
+    - ansible.builtin.assert:
+        that:
+          - started.changed
+          - not again.changed
+          - "'fe.0.1230' in tree.stdout"
+    - zkvm.vfio_ccw.libvirt_guest: {{state: absent}}
+    - ansible.builtin.command: virsh --quiet list --all
+      register: left
+    - ansible.builtin.assert: {{that: left.stdout == ''}}
+"""
+
+
+def test_a_domain_of_the_collection(who, node):
+    """On the host where the collection has passed the disks through."""
+    play = who.home / "domain.yml"
+    play.write_text(GUEST, encoding="utf-8")
+    done = who.playbook("-i", who.inventory("libvirt"), str(play))
+    assert done.returncode == 0, done.stdout
+
+
+# -- an ordinary user -------------------------------------------------------------------------------------------------
+
+
+def test_an_ordinary_user_has_it_too(ordinary_user):
+    who = with_images(ordinary_user, ordinary_user.home / "images")
+    for lab in running(
+        who, "libvirt-user", LAB.replace("lpar[1-3]", "lpar1").replace("  linux03: {host: lpar3, kind: real}\n", "")
+    ):
+        host = node_of(who, lab, "lpar1")
+        pass_through(host)
+        until(lambda host=host: host.names("nodedev-list", "--cap", "mdev") == MDEVS)
+        host.virsh(
+            "define", host.put("/tmp/domain.xml", DOMAIN.format(hostdev=HOSTDEV.format(uuid=UUIDS[0], devno="0x1230")))
+        )
+        host.virsh("start", "--paused", "linux01")
+        assert host.guest_devices() == {"fe.0.1230"}
+        host.virsh("destroy", "linux01")

@@ -10,7 +10,7 @@ import pytest
 
 from ccwemu.lab.fields import LabError
 from ccwemu.lab.schema import read_lab
-from ccwemu.machine.spec import CHSC, DasdSpec, VirtioSpec
+from ccwemu.machine.spec import CHSC, DasdSpec, PlaceSpec, VirtioSpec, VolumeSpec
 
 HEAD = """\
 lab: one
@@ -148,6 +148,17 @@ WRONG = [
         "devices[0].swap: the disk is offline; expected online: true, or no 'swap'",
     ),
     (
+        HEAD + "    devices:\n      - {dasd: 0.0.7e52, chpids: [41], mounted: /srv, swap: true}\n",
+        "devices[0].swap: it is mounted, too; expected either 'mounted' or 'swap'",
+    ),
+    (
+        HEAD
+        + "    devices:\n      - {dasd: 0.0.7e52, chpids: [41]}\n    volumes:\n      - {name: v, on: [0.0.7e52]}\n",
+        "7: hosts.lpar1.volumes[0].on[0]: found '0.0.7e52'; expected a disk that is online",
+    ),
+    (HEAD + "    volumes:\n      - {name: md0, kind: raid, on: []}\n", "volumes[0].on: found no member"),
+    (HEAD + "    volumes:\n      - {name: vg0, kind: raid, on: []}\n", "found 'vg0'; expected a name such as md0"),
+    (
         HEAD + "    devices:\n      - {dasd: 0.0.8000-0.0.8001, chpids: [41], volumes: [vg0-data]}\n",
         "devices[0].volumes: found 'vg0-data', one volume for 2 devices; expected names with {device}",
     ),
@@ -236,6 +247,26 @@ def test_fifty_hosts_with_a_guest_each(tmp_path: Path) -> None:
     }
 
 
+def test_volumes_on_disks_and_on_volumes(tmp_path: Path) -> None:
+    text = """\
+devices:
+  - {dasd: 0.0.8000, chpids: [41], swap: true}
+  - {dasd: 0.0.8001, chpids: [41], online: true}
+  - {dasd: 0.0.8002, chpids: [41], layout: unformatted, online: true}
+volumes:
+  - {name: md0, kind: raid, on: [0.0.8001, 0.0.8002]}
+  - {name: vg0-data, on: [md0], mounted: /srv/data}
+"""
+    path = tmp_path / "lab.yml"
+    path.write_text(HEAD + textwrap.indent(text, "    "))
+    (host,) = read_lab(str(path)).hosts
+    assert host.machine.swaps == (PlaceSpec("0.0.8000"),)
+    array, volume = host.machine.volumes
+    assert array == VolumeSpec("md0", (PlaceSpec("0.0.8001"), PlaceSpec("0.0.8002", 0)), "raid")
+    assert volume.members == (PlaceSpec("md0", 0),)
+    assert [(mount.place, mount.target) for mount in host.mounts] == [(PlaceSpec("vg0-data", 0), "/srv/data")]
+
+
 def test_the_seed_lab() -> None:
     lab = read_lab("seed")
     (host,) = lab.hosts
@@ -244,5 +275,5 @@ def test_the_seed_lab() -> None:
     assert isinstance(by_device["0.0.7e52"].device, DasdSpec)
     assert {sch.device.kind for sch in host.machine.subchannels if isinstance(sch.device, VirtioSpec)} == {"blk", "net"}
     assert [sch.type for sch in host.machine.subchannels if sch.devno is None] == [CHSC]
-    assert [(mount.device, mount.target) for mount in host.mounts] == [("0.0.7e53", "/srv/data")]
+    assert [(mount.place.device, mount.target) for mount in host.mounts] == [("0.0.7e53", "/srv/data")]
     assert [(guest.name, guest.host) for guest in lab.guests] == [("linux01", "lpar1")]

@@ -17,7 +17,7 @@ from ccwemu.machine.access import find, names, read, readlink, write
 from ccwemu.machine.cstring import kstrtouint, kstrtoul, streq
 from ccwemu.machine.host import Machine
 from ccwemu.machine.kconfig import KernelConfig
-from ccwemu.machine.spec import DasdSpec, MachineSpec, PartitionSpec, SubchannelSpec, SwapSpec, VirtioSpec
+from ccwemu.machine.spec import DasdSpec, MachineSpec, PartitionSpec, PlaceSpec, SubchannelSpec, VirtioSpec
 from ccwemu.machine.tree import DeviceFile
 from ccwemu.machine.versions import facts
 
@@ -321,7 +321,7 @@ def test_swap_and_volumes() -> None:
     """Both keep the disk open, and show where Linux shows them."""
     machine = booted()
     machine.swaps.on("vda2")
-    assert machine.volumes.add("vg0-data", "vda1") == "dm-0"
+    assert machine.volumes.add("lvm", "vg0-data", ["vda1"]) == "dm-0"
     assert machine.blocks.open_count("vda") == 2
     assert read(machine, "/proc/swaps").splitlines()[1].split() == ["/dev/vda2", "partition", "46", "0", "-2"]
     assert readlink(machine, "/sys/class/block/vda1/holders/dm-0") == "../../../../../../../../virtual/block/dm-0"
@@ -345,8 +345,27 @@ def test_swap_and_volumes() -> None:
         machine.swaps.on("vdz")
 
 
+def test_volumes_on_volumes() -> None:
+    """An array over two partitions, an encrypted volume on it, a btrfs file system on that."""
+    machine = booted()
+    assert machine.volumes.add("raid", "md0", ["vda1", "vda2"]) == "md0"
+    assert machine.volumes.add("crypt", "secret", ["md0"]) == "dm-0"
+    uuid = "11111111-2222-3333-4444-555555555555"
+    machine.volumes.add("btrfs", uuid, ["dm-0"])
+    assert names(machine, "/sys/block/md0/slaves") == ["vda1", "vda2"]
+    assert names(machine, "/sys/block/md0/holders") == ["dm-0"]
+    assert read(machine, "/sys/block/dm-0/dm/uuid").startswith("CRYPT-")
+    assert readlink(machine, f"/sys/fs/btrfs/{uuid}/devices/dm-0").endswith("devices/virtual/block/dm-0")
+    assert [machine.volumes.node(name) for name in ("md0", "secret", uuid)] == [
+        "/dev/md0",
+        "/dev/mapper/secret",
+        "/dev/dm-0",
+    ]
+    assert machine.block_name(PlaceSpec("secret", 0)) == "dm-0"
+
+
 def test_a_disk_in_use_from_boot_that_is_not_there() -> None:
-    spec = MachineSpec("lpar1", swaps=(SwapSpec("0.0.7e53"),))
+    spec = MachineSpec("lpar1", swaps=(PlaceSpec("0.0.7e53"),))
     machine = Machine(spec, threaded=False)
     machine.boot()
     assert machine.dmesg.lines()[-1] == "lpar1: device 0.0.7e53 has no disk: it is not online"

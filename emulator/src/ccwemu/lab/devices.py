@@ -13,7 +13,7 @@ from ccwemu.lab import ranges
 from ccwemu.lab.fields import Fields, Value, boolean, choice, integer, listed, pattern, text, texts
 from ccwemu.lab.spec import DiskSpec, MountedSpec
 from ccwemu.machine import spec as machine
-from ccwemu.machine.spec import DasdSpec, DeviceSpec, OtherSpec, SubchannelSpec, SwapSpec, VirtioSpec, VolumeSpec
+from ccwemu.machine.spec import DasdSpec, DeviceSpec, OtherSpec, PlaceSpec, SubchannelSpec, VirtioSpec, VolumeSpec
 
 busid = pattern(r"0\.[0-3]\.[0-9a-f]{4}", "a bus id such as 0.0.7e52 (small hexadecimal digits)")
 directory = pattern(r"/[^\0]*", "an absolute path")
@@ -48,7 +48,7 @@ class Device:
     subchannel: SubchannelSpec
     disk: DiskSpec | None = None
     mount: MountedSpec | None = None
-    swap: SwapSpec | None = None
+    swap: PlaceSpec | None = None
     volumes: tuple[VolumeSpec, ...] = ()
 
 
@@ -189,15 +189,17 @@ def _dasd(fields: Fields, host: str, count: int) -> Make:
         rejects=fields.take("rejects", listed(integer(0, 0xFF, 16)), ()),
         online=fields.take("online", boolean, any(key in fields for key in _IN_USE)),
     )
-    partition = 1 if layout == "cdl" else 0
+    partition = 0 if layout == "unformatted" else 1
     for key in _IN_USE:
         if key in fields and not shared.online:
             raise fields[key].error("the disk is offline", f"online: true, or no {key!r}")
     sparse = fields.take("sparse", boolean, True)
     if "image" in fields and "sparse" in fields:
         raise fields["sparse"].error("the image is yours", "no 'sparse' beside 'image'")
-    mount = _mounted(fields, partition, count)
+    mount = mounted(fields, partition, count)
     swap = fields.take("swap", boolean, False)
+    if swap and "mounted" in fields:
+        raise fields["swap"].error("it is mounted, too", "either 'mounted' or 'swap'")
     volumes = _volumes(fields, count)
 
     def make(devno: str) -> Device:
@@ -213,8 +215,8 @@ def _dasd(fields: Fields, host: str, count: int) -> Make:
             subchannel(devno, dasd),
             disk,
             mount(devno),
-            SwapSpec(devno, partition) if swap else None,
-            tuple(VolumeSpec(volume, devno, partition) for volume in volumes(devno)),
+            PlaceSpec(devno, partition) if swap else None,
+            tuple(VolumeSpec(volume, (PlaceSpec(devno, partition),)) for volume in volumes(devno)),
         )
 
     return make
@@ -230,7 +232,8 @@ def _volumes(fields: Fields, count: int) -> Callable[[str], tuple[str, ...]]:
     return lambda devno: tuple(name.replace(_PLACE, devno) for name in given)
 
 
-def _mounted(fields: Fields, partition: int, count: int) -> Callable[[str], MountedSpec | None]:
+def mounted(fields: Fields, partition: int, count: int) -> Callable[[str], MountedSpec | None]:
+    """The mount of each disk of a range, or of a volume, by its device number or name."""
     if "mounted" not in fields:
         if "files" in fields:
             raise fields["files"].error("files without a mount", "the key 'mounted' beside it")
@@ -238,7 +241,7 @@ def _mounted(fields: Fields, partition: int, count: int) -> Callable[[str], Moun
     files = tuple(fields.take("files", texts, {}).items())
     fields.take("mounted", directory)
     target = _each(fields, "mounted", count, "one mount point")
-    return lambda devno: MountedSpec(devno, partition, target(devno), files)
+    return lambda devno: MountedSpec(PlaceSpec(devno, partition), target(devno), files)
 
 
 def _virtio(fields: Fields, host: str, count: int) -> Make:

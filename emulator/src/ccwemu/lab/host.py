@@ -31,8 +31,8 @@ from ccwemu.lab.spec import DiskSpec, HostSpec
 from ccwemu.machine.host import Machine
 from ccwemu.machine.ipl import IN_ORDER, Ipl, late_subchannels, moves, renumbered
 from ccwemu.machine.kernel import ensure
-from ccwemu.machine.spec import DasdSpec, MachineSpec
-from ccwemu.machine.tree import Attribute, Directory, Link
+from ccwemu.machine.spec import DasdSpec, MachineSpec, PlaceSpec
+from ccwemu.machine.tree import Attribute
 from ccwemu.namespace import given, root
 from ccwemu.namespace.launch import Mount, Namespace, NodeSpec, launch
 from ccwemu.namespace.unshare import IdMap
@@ -190,8 +190,9 @@ class Host:
         if chance is None:
             return []
         spec = self._machine_spec
-        needed = {entry.device for entry in self.spec.mounts}
-        needed |= {swap.device for swap in spec.swaps} | {volume.device for volume in spec.volumes}
+        places = [entry.place for entry in self.spec.mounts] + list(spec.swaps)
+        places += [place for volume in spec.volumes for place in volume.members]
+        needed = {place.device for place in places}
         return [busid for busid in late_subchannels(spec, needed, chance) if not self._faults.removed(busid)]
 
     def _boot_userspace(
@@ -331,8 +332,8 @@ class Host:
     def _mounts(self, machine: Machine) -> list[Mount]:
         mounts = []
         for entry in self.spec.mounts:
-            name = _block_name(machine, entry.device) + (str(entry.partition) if entry.partition else "")
-            mounts.append(Mount(f"/dev/{name}", entry.target, "tmpfs", "mode=755", dict(entry.files)))
+            source = machine.volumes.node(entry.place.device) or f"/dev/{_block_name(machine, entry.place)}"
+            mounts.append(Mount(source, entry.target, "tmpfs", "mode=755", dict(entry.files)))
         return mounts
 
     def _mounts_of(self, name: str) -> int:
@@ -378,14 +379,13 @@ def _make_disk(entry: DiskSpec, path: str) -> None:
     disk.create(path, entry.cylinders, entry.layout, volser if entry.layout == "cdl" else "", sparse=entry.sparse)
 
 
-def _block_name(machine: Machine, device: str) -> str:
-    """The kernel's name of a device's disk. Raises HostError where the device has none."""
-    link = machine.sysfs.lookup(f"bus/ccw/devices/{device}")
-    target = link.target if isinstance(link, Link) else None
-    block = target.get("block") if isinstance(target, Directory) else None
-    if not isinstance(block, Directory):
+def _block_name(machine: Machine, place: PlaceSpec) -> str:
+    """The kernel's name of a disk or partition. Raises HostError where there is none."""
+    try:
+        return machine.block_name(place)
+    except KeyError:
         raise HostError(
-            f"device {device}: is to be mounted, but has no block device after boot (hidden by cio_ignore, or its "
-            "driver's module is not among 'modules'?); take 'mounted' out of the definition, or bring the device online"
-        )
-    return next(iter(block)).name
+            f"device {place.device}: is to be mounted, but has no block device after boot (hidden by cio_ignore, or "
+            "its driver's module is not among 'modules'?); take 'mounted' out of the definition, or bring the device "
+            "online"
+        ) from None

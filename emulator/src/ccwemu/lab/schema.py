@@ -27,6 +27,7 @@ from ccwemu.lab.fields import (
     texts,
 )
 from ccwemu.lab.spec import GuestSpec, HostSpec, LabSpec
+from ccwemu.lab.volumes import read_volumes
 from ccwemu.machine import spec as machine
 from ccwemu.machine import versions
 from ccwemu.machine.spec import ChpidSpec, MachineSpec
@@ -133,7 +134,8 @@ def _scalar(key: str, value: Value) -> yaml.ScalarNode:
 # -- hosts ------------------------------------------------------------------------------------------------------------
 
 _HOST_KEYS = (
-    "kernel", "qemu", "libvirt", "config", "modules", "cmdline", "cio_ignore", "chpids", "devices", "files", "commands",
+    "kernel", "qemu", "libvirt", "config", "modules", "cmdline", "cio_ignore", "chpids", "devices", "volumes", "files",
+    "commands",
 )  # fmt: skip
 
 
@@ -141,6 +143,7 @@ def _host(key: str, value: Value) -> HostSpec:
     fields = Fields(value, _HOST_KEYS)
     defaults = MachineSpec(key)
     devices = read_devices(fields, key)
+    uses = read_volumes(fields.take("volumes", Value.items, []), devices)
     qemu = fields.take("qemu", choice(*QEMUS), "")
     libvirt = fields.take("libvirt", boolean, False)
     if libvirt and qemu:
@@ -154,8 +157,8 @@ def _host(key: str, value: Value) -> HostSpec:
         cio_ignore=fields.take("cio_ignore", text, ""),
         modules=fields.take("modules", listed(text), defaults.modules),
         cmdline=fields.take("cmdline", text, defaults.cmdline),
-        swaps=tuple(device.swap for device in devices if device.swap is not None),
-        volumes=tuple(volume for device in devices for volume in device.volumes),
+        swaps=(*(device.swap for device in devices if device.swap is not None), *uses.swaps),
+        volumes=(*(volume for device in devices for volume in device.volumes), *uses.volumes),
     )
     try:
         machine.check(spec)
@@ -165,7 +168,7 @@ def _host(key: str, value: Value) -> HostSpec:
         key,
         spec,
         tuple(device.disk for device in devices if device.disk is not None),
-        tuple(device.mount for device in devices if device.mount is not None),
+        (*(device.mount for device in devices if device.mount is not None), *uses.mounts),
         qemu,
         libvirt,
         fields.take("files", _files, ()),

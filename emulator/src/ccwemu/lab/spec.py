@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ccwemu.machine.spec import MachineSpec
+from ccwemu.machine.spec import MachineSpec, PlaceSpec
 from ccwemu.namespace.given import GivenFile
 
 
@@ -27,9 +27,7 @@ class DiskSpec:
 class MountedSpec:
     """A mount that a host has from its start: a tmpfs that shows the block device as its source."""
 
-    device: str
-    partition: int
-    """0: the whole disk."""
+    place: PlaceSpec
     target: str
     files: tuple[tuple[str, str], ...] = ()
 

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who uses a disk besides open files and mounts: swap areas, and volumes of the device mapper (LVM) over it.
+"""Who uses a disk besides open files and mounts: swap areas, and the volumes, arrays and file systems built on it.
 
-Both keep a disk busy and show where Linux shows them: /proc/swaps, ``holders/`` and ``slaves/``, the open count.
-Source: Linux mm/swapfile.c (swap_show), block/holder.c, drivers/md/dm-sysfs.c.
+All keep a disk busy and show where Linux shows them: /proc/swaps, ``holders/`` and ``slaves/``, /sys/fs/btrfs, the open
+count. Source: Linux mm/swapfile.c (swap_show), block/holder.c, drivers/md/{dm-sysfs.c,md.c}, fs/btrfs/sysfs.c.
 """
 
 from __future__ import annotations
 
-from ccwemu.machine.block import Blocks
+from collections.abc import Sequence
+
+from ccwemu.machine.block import BlockDevice, Blocks
 from ccwemu.machine.kernel import ensure, text_attribute
 from ccwemu.machine.tree import Directory, Link, OpenDevice
 
 MAPPER_MAJOR = 253
+ARRAY_MAJOR = 9
+MAPPED = {"lvm": "LVM-", "crypt": "CRYPT-LUKS2-"}
+"""Kinds of the device mapper's volumes, with what dm/uuid begins with."""
 SWAPS_HEADER = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 FIRST_PRIORITY = -2
 PATH_WIDTH = 40
@@ -48,18 +53,18 @@ class SwapAreas:
         return "".join(lines)
 
 
-class MappedVolume:
-    """A device-mapper volume, dm-N, over all of one disk or partition (a :class:`~ccwemu.machine.block.Disk`)."""
+class _Volume:
+    """A volume as a :class:`~ccwemu.machine.block.Disk`. What it holds is what its first member holds."""
 
-    major = MAPPER_MAJOR
     partitions: tuple[()] = ()
 
-    def __init__(self, blocks: Blocks, index: int, below: str) -> None:
-        self.name = f"dm-{index}"
-        self.first_minor = index
-        self._below = blocks.member(below)
+    def __init__(self, name: str, major: int, minor: int, members: Sequence[BlockDevice]) -> None:
+        self.name = name
+        self.major = major
+        self.first_minor = minor
+        self._below = members[0]
         self.block_size = self._below.disk.block_size
-        self._size = self._below.size()
+        self._size = min(member.size() for member in members)
 
     def size_bytes(self) -> int:
         return self._size
@@ -72,27 +77,65 @@ class MappedVolume:
 
 
 class Volumes:
-    """The device mapper of a machine."""
+    """What is built on the disks of a machine."""
 
     def __init__(self, blocks: Blocks) -> None:
         self._blocks = blocks
-        self._count = 0
+        self._names: dict[str, str] = {}
+        self._nodes: dict[str, str] = {}
 
-    def add(self, name: str, below: str) -> str:
-        """Make the volume ``name`` (as dmsetup shows it: "vg0-data") over a disk or partition; returns "dm-N".
+    def block_name(self, name: str) -> str | None:
+        """What the kernel calls the volume: "dm-0" for vg0-data. None for one that is not there, or is no disk."""
+        return self._names.get(name)
 
-        Raises KeyError where there is no disk or partition ``below``.
+    def node(self, name: str) -> str | None:
+        """The device node that a mount of it names: /dev/mapper/vg0-data. None for a volume that is not there."""
+        return self._nodes.get(name)
+
+    def add(self, kind: str, name: str, members: Sequence[str]) -> str:
+        """Build it on disks, partitions or other volumes, by the kernel's names; returns the kernel's name of it.
+
+        ``kind`` is one of :data:`~ccwemu.machine.spec.VOLUME_KINDS`. Raises KeyError where a member is not there.
         """
-        under = self._blocks.member(below)
-        volume = MappedVolume(self._blocks, self._count, below)
-        self._count += 1
-        self._blocks.add_disk(None, volume)
-        over = self._blocks.member(volume.name)
-        details = over.directory.add(Directory("dm"))
-        for key, value in (("name", name), ("uuid", f"LVM-{name}"), ("suspended", "0")):
+        below = [self._blocks.member(member) for member in members]
+        if kind == "btrfs":
+            self._file_system(name, below)
+        elif kind == "raid":
+            self._array(name, below)
+        else:
+            self._mapped(MAPPED[kind], name, below)
+        for member in below:
+            member.openers += 1
+        return self._names.get(name, name)
+
+    def _file_system(self, uuid: str, members: Sequence[BlockDevice]) -> None:
+        devices = self._blocks.kernel.directory(f"fs/btrfs/{uuid}/devices")
+        for member in members:
+            devices.add(Link(member.name, member.directory))
+        self._nodes[uuid] = f"/dev/{members[0].name}"
+
+    def _array(self, name: str, members: Sequence[BlockDevice]) -> None:
+        over = self._disk(name, _Volume(name, ARRAY_MAJOR, int(name.removeprefix("md")), members), members)
+        details = over.directory.add(Directory("md"))
+        for key, value in (("level", "raid1"), ("raid_disks", str(len(members))), ("array_state", "clean")):
             details.add(text_attribute(key, value))
-        under.directory.directory("holders").add(Link(volume.name, over.directory))
-        over.directory.directory("slaves").add(Link(below, under.directory))
-        under.openers += 1
-        ensure(self._blocks.kernel.dev, "mapper").add(Link(name, f"../{volume.name}"))
-        return volume.name
+
+    def _mapped(self, prefix: str, name: str, members: Sequence[BlockDevice]) -> None:
+        index = sum(known.startswith("dm-") for known in self._names.values())
+        over = self._disk(name, _Volume(f"dm-{index}", MAPPER_MAJOR, index, members), members)
+        details = over.directory.add(Directory("dm"))
+        for key, value in (("name", name), ("uuid", prefix + name), ("suspended", "0")):
+            details.add(text_attribute(key, value))
+        ensure(self._blocks.kernel.dev, "mapper").add(Link(name, f"../{over.name}"))
+        self._nodes[name] = f"/dev/mapper/{name}"
+
+    def _disk(self, name: str, volume: _Volume, members: Sequence[BlockDevice]) -> BlockDevice:
+        """Register it as a disk, noted at both ends as a holder of its members."""
+        self._blocks.add_disk(None, volume)
+        self._names[name] = volume.name
+        self._nodes[name] = f"/dev/{volume.name}"
+        over = self._blocks.member(volume.name)
+        for member in members:
+            member.directory.directory("holders").add(Link(volume.name, over.directory))
+            over.directory.directory("slaves").add(Link(member.name, member.directory))
+        return over

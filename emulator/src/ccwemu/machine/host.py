@@ -19,7 +19,7 @@ from ccwemu.machine.kconfig import KernelConfig
 from ccwemu.machine.kernel import Kernel
 from ccwemu.machine.mdev import MdevHandle
 from ccwemu.machine.modules import Modules
-from ccwemu.machine.spec import DasdSpec, MachineSpec, SubchannelSpec, check
+from ccwemu.machine.spec import DasdSpec, MachineSpec, PlaceSpec, SubchannelSpec, check
 from ccwemu.machine.tree import Directory
 
 __all__ = ["ChannelIo", "Machine", "MdevHandle", "Mdevs", "NoChannels"]
@@ -172,21 +172,24 @@ class Machine:
         except OSError as problem:
             device.log(f"Setting the device online at boot failed: {problem.strerror}")
 
-    def disk_name(self, busid: str, partition: int = 0) -> str:
-        """What the kernel calls a device's disk or a partition of it: "dasda1". Raises KeyError where it is not."""
-        device = self.ccw_device(busid)
+    def block_name(self, place: PlaceSpec) -> str:
+        """What the kernel calls a disk, a partition of it, or a volume: "dasda1". Raises KeyError where it is not."""
+        volume = self.volumes.block_name(place.device)
+        if volume is not None:
+            return volume
+        device = self.ccw_device(place.device)
         block = device.directory.get("block") if device is not None else None
         if not isinstance(block, Directory):
-            raise KeyError(f"device {busid} has no disk: it is not online")
-        name = f"{next(iter(block)).name}{partition or ''}"
+            raise KeyError(f"device {place.device} has no disk: it is not online")
+        name = f"{next(iter(block)).name}{place.partition or ''}"
         return self.blocks.member(name).name
 
     def _take_disks_into_use(self) -> None:
         """Swap areas and volumes of the spec; one whose disk is not there is said in the log."""
         try:
-            for swap in self.spec.swaps:
-                self.swaps.on(self.disk_name(swap.device, swap.partition))
             for volume in self.spec.volumes:
-                self.volumes.add(volume.name, self.disk_name(volume.device, volume.partition))
+                self.volumes.add(volume.kind, volume.name, [self.block_name(place) for place in volume.members])
+            for swap in self.spec.swaps:
+                self.swaps.on(self.block_name(swap))
         except KeyError as problem:
             self.dmesg.append(f"{self.spec.name}: {problem.args[0]}", klog.ERR)

@@ -115,23 +115,29 @@ class OtherSpec:
 
 
 @dataclass(frozen=True)
-class SwapSpec:
-    """A swap area that the machine has on from boot: a partition (0: the whole disk) of a DASD that is online."""
+class PlaceSpec:
+    """A block device: a partition (0: the whole disk) of a DASD that is online, or a volume of the machine."""
 
     device: str
+    """Bus id of the DASD, or name of the volume, which has no partitions."""
     partition: int = 1
+
+
+VOLUME_KINDS = ("lvm", "crypt", "raid", "btrfs")
 
 
 @dataclass(frozen=True)
 class VolumeSpec:
-    """A device-mapper volume, such as LVM makes, over a partition (0: the whole disk) of a DASD that is online.
+    """Something that is built on block devices at boot: a device-mapper volume, a RAID array, a btrfs file system.
 
-    ``name`` is what dmsetup calls it: "vg0-data".
+    ``name`` is what dmsetup calls it ("vg0-data"), the array's ("md0"), or the UUID of the file system. Members that
+    are volumes stand before it.
     """
 
     name: str
-    device: str
-    partition: int = 1
+    members: tuple[PlaceSpec, ...]
+    kind: str = "lvm"
+    """One of VOLUME_KINDS."""
 
 
 DeviceSpec = DasdSpec | VirtioSpec | OtherSpec
@@ -178,7 +184,8 @@ class MachineSpec:
     """CHSC characteristic secm: css0/cm_enable is there."""
     recognition_delay: float = 0.0
     """Seconds that device recognition takes after a subchannel is bound; it is asynchronous in any case."""
-    swaps: tuple[SwapSpec, ...] = ()
+    swaps: tuple[PlaceSpec, ...] = ()
+    """Swap areas that are on from boot."""
     volumes: tuple[VolumeSpec, ...] = ()
     cpus: int = 2
     machine_type: str = "8561"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._model import VFIO_CCW, AtBoot, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel
+from ._model import VFIO_CCW, AtBoot, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel, Use
 
 OWN_RULES = "/etc/"
 """Where an administrator's udev rules are; what lies elsewhere belongs to a package."""
@@ -75,6 +75,11 @@ class Case:
         """Whether the mediated device on the subchannel is the one asked for, or one that was made here."""
         known = [self.request.uuid] + ([self.entry.uuid] if self.entry and not self.request.uuid_given else [])
         return self.mdev is None or self.request.adopt or self.mdev.uuid in known
+
+    @property
+    def claims(self) -> tuple[Use, ...]:
+        """Who lays claim to the disk although nobody uses it."""
+        return self.state.claims.get(self.request.device, ())
 
     @property
     def at_boot(self) -> tuple[AtBoot, ...]:

@@ -124,6 +124,11 @@ def _host_checks(host: Host, case: Case) -> list[Check]:
     place = f"on subchannel {sub.busid}, which {'has ' if not sub.driver else 'is bound to '}{driver}"
     checks.append(Check("device", OK, place))
     checks.append(_paths(host, case))
+    if case.request.device in state.unread:
+        found = f"nobody looked at what is on it: {state.unread[case.request.device]}"
+        checks.append(
+            Check("contents", OPEN, found, "Set it online, and look again, if it may hold what the host needs")
+        )
     if not case.passed:
         next_step = "" if refusals else "Module zkvm.vfio_ccw.passthrough takes it"
         checks.append(Check("passthrough", OPEN, "the host has it", next_step))

@@ -10,6 +10,7 @@ from typing import Any, Sequence
 
 from ._apply import Progress, apply
 from ._at_boot import RULE_DIRECTORIES
+from ._busid import BusId, spans
 from ._case import Case
 from ._describe import describe, diff_texts
 from ._host import Host, Lock
@@ -69,9 +70,28 @@ class Outcome:
     def devices(self) -> list[dict[str, Any]]:
         return [_report(Case(request, self.state)) for request in self.requests]
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a user has to know of a run that went well."""
+        waited = [f"Waited for {self.waited_for} before anything was done"] if self.waited_for else []
+        return waited + _unread(self.state, [one.request.device for one in self.plan.devices if one.steps])
+
     def texts(self) -> tuple[str, str]:
         """Before and after, for a diff."""
         return diff_texts(self.state, self.plan)
+
+
+def _unread(state: HostState, changed: Sequence[BusId]) -> list[str]:
+    """Of the disks that were taken from the host those which nobody looked at, with the same reason together."""
+    reasons: dict[str, list[BusId]] = {}
+    for device in changed:
+        if device in state.unread:
+            reasons.setdefault(state.unread[device], []).append(device)
+    return [
+        f"{', '.join(spans(devices))}: nobody looked whether a volume (LVM, RAID, btrfs) or /etc/fstab needs what is "
+        f"on it, for {why}"
+        for why, devices in reasons.items()
+    ]
 
 
 def converge(host: Host, items: Sequence[dict[str, Any]], options: Options) -> Outcome:

@@ -19,7 +19,7 @@ import tempfile
 import time
 from typing import Callable, Iterator, List, Tuple
 
-from ._writer import Blocked, Lost, Writer
+from ._helper import Blocked, Helper, Lost, Work
 
 RunCommand = Callable[[List[str], str], Tuple[int, str, str]]
 """(arguments, standard input) → (return code, standard output, standard error)."""
@@ -29,6 +29,7 @@ TEMPORARY = ".vfio_ccw-"
 
 REMOVE_TIMEOUT = 10.0
 """Seconds that a write which may block in the kernel is waited for."""
+READ_TIMEOUT = 10.0
 
 
 class HostError(Exception):
@@ -50,6 +51,14 @@ class HostError(Exception):
 
 class StillBlocked(HostError):
     """The kernel did not finish a write in time: it holds the caller until the device is free."""
+
+
+def _write(path: str, value: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(handle, (value + "\n").encode())
+    finally:
+        os.close(handle)
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -92,7 +101,7 @@ class Host:
         self._root = root.rstrip("/")
         self._run_command = run_command
         self._locks: list[int] = []
-        self._writer: Writer | None = None
+        self._helpers: dict[Work, Helper] = {}
 
     def _real(self, path: str) -> str:
         return self._root + path if self._root else path
@@ -186,36 +195,41 @@ class Host:
     def write(self, path: str, value: str) -> None:
         """Write to a kernel attribute: one write, no creation. Raises HostError with the kernel's errno."""
         try:
-            handle = os.open(self._real(path), os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(handle, (value + "\n").encode())
-            finally:
-                os.close(handle)
+            _write(self._real(path), value)
         except OSError as exc:
             raise HostError("write", path, exc.errno or 0, value) from exc
 
     def write_bounded(self, path: str, value: str, timeout: float = REMOVE_TIMEOUT) -> None:
         """Like write, for an attribute whose store may block. Raises StillBlocked when it does."""
-        if self._writer is None:
-            self._writer = Writer(self._write_errno, list(self._locks))
+        self._bounded(self._write_line, f"{self._real(path)}\0{value}", ("write", path, value), timeout)
+
+    def ask_bounded(self, work: Work, path: str, timeout: float) -> str:
+        """What ``work`` makes of a file whose reading may block. Raises HostError; StillBlocked when it does."""
+        return self._bounded(work, self._real(path), ("read", path, None), timeout)
+
+    def _bounded(self, work: Work, request: str, what: tuple[str, str, str | None], timeout: float) -> str:
+        """Have a child of its own do the work."""
+        operation, path, value = what
+        if work not in self._helpers:
+            others = [pipe for helper in self._helpers.values() for pipe in helper.descriptors]
+            self._helpers[work] = Helper(work, self._locks + others)
         try:
-            number = self._writer.write(path, value, timeout)
+            return self._helpers[work].do(request, timeout)
         except Lost as exc:
-            self._writer.close()
-            self._writer = None
+            self._helpers.pop(work).close()
             if isinstance(exc, Blocked):
                 text = f"not finished after {timeout:g} s"
-                raise StillBlocked("write", path, errno.EBUSY, value, text) from None
-            raise HostError("write", path, errno.EIO, value, "the process that was to write is gone") from None
-        if number:
-            raise HostError("write", path, number, value)
+                raise StillBlocked(operation, path, errno.EBUSY, value, text) from None
+            gone = f"the process that was to {operation} is gone"
+            raise HostError(operation, path, errno.EIO, value, gone) from None
+        except OSError as exc:
+            raise HostError(operation, path, exc.errno or 0, value) from None
 
-    def _write_errno(self, path: str, value: str) -> int:
-        try:
-            self.write(path, value)
-        except HostError as exc:
-            return exc.errno or errno.EIO
-        return 0
+    @staticmethod
+    def _write_line(line: str) -> str:
+        path, value = line.split("\0")
+        _write(path, value)
+        return ""
 
     @contextlib.contextmanager
     def locked(self, path: str, timeout: float, who: str) -> Iterator[Lock]:

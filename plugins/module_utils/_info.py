@@ -154,6 +154,8 @@ def _ccw(host: Host, device: CcwDevice, state: HostState) -> dict[str, Any]:
         "aliases": [str(alias) for alias in state.aliases.get(device.busid, ())],
         "block_devices": [as_dict(host, block) for block in device.block],
         "users": [use.detail for use in device.users],
+        "claims": [use.detail for use in state.claims.get(device.busid, ())],
+        "unread": state.unread.get(device.busid, ""),
     }
 
 

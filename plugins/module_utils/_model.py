@@ -24,7 +24,11 @@ DASD_DRIVERS = ("dasd-eckd", "dasd-fba")
 
 @dataclass(frozen=True)
 class Use:
-    """Why a device is busy. ``kind``: root, mounted, swap, holder, opened, grouped, serves; ``detail``: for people."""
+    """Why a device is busy, or who lays claim to it. ``detail`` is for people.
+
+    ``kind`` of a use: root, mounted, swap, holder, opened, grouped, serves; of a claim: member (of a volume that is not
+    active), fstab, fstab-swap, crypttab.
+    """
 
     kind: str
     detail: str
@@ -178,6 +182,10 @@ class HostState:
     """Which of driverctl and mdevctl the host does not have."""
     at_boot: Mapping[BusId, tuple[AtBoot, ...]] = field(default_factory=dict)
     """What would set a device online at boot, or hide it."""
+    claims: Mapping[BusId, tuple[Use, ...]] = field(default_factory=dict)
+    """Who lays claim to a disk that nobody uses now: volumes that are not active, the host's configuration."""
+    unread: Mapping[BusId, str] = field(default_factory=dict)
+    """A disk to the reason for which nobody could look at what is on it."""
     aliases: Mapping[BusId, tuple[BusId, ...]] = field(default_factory=dict)
     """A base device to the PAV aliases of it that are online."""
     has_channels: bool = True

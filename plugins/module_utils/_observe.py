@@ -12,6 +12,7 @@ from ._at_boot import Parameter, at_boot, find_parameters, find_rules
 from ._blocks import Blocks
 from ._buses import View, list_buses, observe_mdev, observe_subchannel, parent_of, parents
 from ._busid import BusId
+from ._claims import find_claims
 from ._host import Host
 from ._ignore import IGNORE_FILE, ignored_of, parse_ignored
 from ._journal import read_journal
@@ -80,6 +81,9 @@ def observe(host: Host, requests: Sequence[Request], journal: dict[BusId, Journa
 def complete(view: View, requests: Sequence[Request], state: HostState) -> HostState:
     """Beside what is known of the devices themselves, what is of the host. Raises HostError."""
     host, wanted, kernel = view.host, [request.device for request in requests], observe_kernel(view.host)
+    devices = [sub.device for sub in state.by_device.values() if sub.device is not None]
+    leaving = {request.device for request in requests if request.present}
+    claims = find_claims(host, [device for device in devices if device.busid in leaving])
     return replace(
         state,
         subchannels=_same_number(view, [device for device in wanted if device not in state.by_device]),
@@ -95,7 +99,9 @@ def complete(view: View, requests: Sequence[Request], state: HostState) -> HostS
         kernel_lacks=kernel.lack(),
         missing_tools=tuple(name for name in TOOLS if not host.has_command(name)),
         at_boot=_at_boot(host, requests, state),
-        aliases=find_aliases(host, [sub.device for sub in state.by_device.values() if sub.device is not None]),
+        claims=claims.claims,
+        unread=claims.unread,
+        aliases=find_aliases(host, devices),
         by_subchannel=_by_subchannel(state.journal.values()),
         has_channels=host.exists(CSS_DEVICES),
         may_write=host.is_root() and host.writable(f"{IO_SUBCHANNEL_DRIVER}/unbind"),

@@ -24,7 +24,7 @@ def report(outcome: Outcome, details: str, with_diff: bool) -> dict[str, Any]:
         "summary": _summary(outcome),
         "actions": as_actions(outcome.done, details == FULL or (details == AUTO and few)),
         "devices": outcome.devices if details in (FULL, DEVICES) or (details == AUTO and few) else [],
-        "warnings_": [f"Waited for {outcome.waited_for} before anything was done"] if outcome.waited_for else [],
+        "warnings_": outcome.warnings,
     }
     if with_diff:
         before, after = outcome.texts()

@@ -31,6 +31,14 @@ def _details(case: Case, kind: str) -> str:
     return "; ".join(use.detail for use in (case.ccw.users if case.ccw else ()) if use.kind == kind)
 
 
+def _claimed(kind: str) -> Condition:
+    return lambda case: leaving(case) and any(use.kind == kind for use in case.claims)
+
+
+def _claim(case: Case, kind: str) -> str:
+    return "; ".join(use.detail for use in case.claims if use.kind == kind)
+
+
 def _aliases(case: Case) -> tuple[BusId, ...]:
     return case.state.aliases.get(case.request.device, ())
 
@@ -75,6 +83,40 @@ ROWS: tuple[Row, ...] = (
         _used("holder"),
         _uses("holder"),
         say("Take the disk out of that volume, or deactivate the volume"),
+    ),
+    Row(
+        "volume-member",
+        "By the label on it, the disk or a partition is a member of a volume group, RAID array or btrfs file system of "
+        "several disks that is not active",
+        _claimed("member"),
+        lambda case: f"a volume needs it that is not active: {_claim(case, 'member')}",
+        say("Take it out of that volume (vgreduce, mdadm --remove, btrfs device remove) or remove its label (wipefs)"),
+        forcible=True,
+    ),
+    Row(
+        "in-fstab",
+        "/etc/fstab, or a mount unit below /etc/systemd/system, names the disk or one of its partitions, which is not "
+        "mounted",
+        _claimed("fstab"),
+        lambda case: f"the host is to mount it: {_claim(case, 'fstab')}",
+        say("Take that out of the file: without the disk the host may not start any more"),
+        forcible=True,
+    ),
+    Row(
+        "swap-in-fstab",
+        "/etc/fstab, or a swap unit below /etc/systemd/system, names the disk or one of its partitions as swap area",
+        _claimed("fstab-swap"),
+        lambda case: f"the host is to swap on it: {_claim(case, 'fstab-swap')}",
+        say("Take that out of the file"),
+        forcible=True,
+    ),
+    Row(
+        "in-crypttab",
+        "/etc/crypttab names the disk or one of its partitions",
+        _claimed("crypttab"),
+        lambda case: f"the host is to decrypt it: {_claim(case, 'crypttab')}",
+        say("Take that out of the file: without the disk the host may not start any more"),
+        forcible=True,
     ),
     Row(
         "opened",

@@ -108,6 +108,8 @@ subchannels:
         aliases: []
         block_devices: []
         users: [mounted at /srv/data]
+        claims: []
+        unread: ""
     mdevs:
       description: Mediated devices on the subchannel. C(in_use) is V(null) when this user cannot tell.
       type: list

@@ -102,10 +102,14 @@ options:
           - boot-device
           - dump-device
           - hidden-at-boot
+          - in-crypttab
+          - in-fstab
           - online-at-boot
           - online-no-disk
           - reserved
+          - swap-in-fstab
           - unavailable
+          - volume-member
         default: []
   on_error:
     description:
@@ -328,10 +332,14 @@ DEVICE_SPEC = {
             "boot-device",
             "dump-device",
             "hidden-at-boot",
+            "in-crypttab",
+            "in-fstab",
             "online-at-boot",
             "online-no-disk",
             "reserved",
+            "swap-in-fstab",
             "unavailable",
+            "volume-member",
         ],
         "default": [],
     },

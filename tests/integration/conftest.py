@@ -17,6 +17,8 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
+sys.path.insert(0, str(PROJECT / "build" / "collections"))
+
 INVENTORY = """\
 plugin: zkvm.vfio_ccw.ccwemu
 lab: {lab}

@@ -20,7 +20,7 @@ from typing import Any, Callable
 
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import Options, Outcome
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge as _converge
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError, StillBlocked
 
 UUID_TEXT = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 RELEASE = "6.1.0-29-s390x"
@@ -63,6 +63,14 @@ class FakeHost(Host):
     def write_bounded(self, path: str, value: str, timeout: float = 0) -> None:
         self.bounded.append(path)
         self.write(path, value)
+
+    def ask_bounded(self, work: Callable[[str], str], path: str, timeout: float) -> str:
+        if path in self.kernel.stuck:
+            raise StillBlocked("read", path, errno.EBUSY, text=f"not finished after {timeout:g} s")
+        try:
+            return work(f"{self.kernel.root}{path}")
+        except OSError as exc:
+            raise HostError("read", path, exc.errno or 0) from exc
 
     def save(self, path: str, text: str, mode: int = 0o644) -> None:
         self.saves.append(path)
@@ -132,6 +140,8 @@ class FakeKernel:
         self.faults: dict[int, tuple[int, str]] = {}
         self.busy: set[str] = set()
         self.unwritable: set[str] = set()
+        self.stuck: set[str] = set()
+        """Nodes of disks that do not answer a reader."""
         self.commands: list[list[str]] = []
         self.killed: list[tuple[int, int]] = []
         self.obeys_signals = True

@@ -9,6 +9,7 @@ import errno
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError, StillBlocked
@@ -54,7 +55,12 @@ def test_many_bounded_writes_share_a_process_until_one_blocks(host, tmp_path):
     def children():
         return (tmp_path / "who").read_text()
 
-    host._write_errno = lambda path, value: (tmp_path / path[1:]).write_text(str(os.getpid())) and 0
+    def tell(line):
+        path = Path(line.split("\0")[0])
+        path.write_text(str(os.getpid()))
+        return ""
+
+    host._write_line = tell
     host.write_bounded("/who", "1", timeout=10)
     first = children()
     host.write_bounded("/who", "1", timeout=10)
@@ -69,10 +75,10 @@ def test_many_bounded_writes_share_a_process_until_one_blocks(host, tmp_path):
 
 def test_a_writer_that_was_killed_is_an_error_and_the_next_write_has_another(host, tmp_path):
     (tmp_path / "remove").write_text("")
-    host._write_errno = lambda path, value: os.kill(os.getpid(), signal.SIGKILL)
+    host._write_line = lambda line: os.kill(os.getpid(), signal.SIGKILL)
     with pytest.raises(HostError, match="the process that was to write is gone"):
         host.write_bounded("/remove", "1", timeout=10)
-    del host._write_errno
+    del host._write_line
     host.write_bounded("/remove", "1", timeout=10)
     assert (tmp_path / "remove").read_text() == "1\n"
 

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is refused on an emulated host, by what its /sys, /proc, /dev and files say, through every layer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.zkvm.vfio_ccw.tests.unit import disk_labels
+
+LAB = """\
+lab: refusals
+hosts:
+  lpar1:
+    devices:
+      - {dasd: 0.0.8000, chpids: [41], cylinders: 2, mounted: /srv/plain}
+      - {dasd: 0.0.8001, chpids: [41], cylinders: 2, swap: true}
+      - {dasd: 0.0.8002, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.8003, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.8004, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.8005, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.8006, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.8007, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.8008, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.8009, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.800a, chpids: [41], cylinders: 2}
+      - {dasd: 0.0.800b, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.800c, chpids: [41], cylinders: 2}
+    volumes:
+      - {name: md0, kind: raid, on: [0.0.8002, 0.0.8003]}
+      - {name: vg0-data, on: [md0], mounted: /srv/volume}
+      - {name: secret, kind: crypt, on: [0.0.8004], swap: true}
+      - {name: 11111111-2222-3333-4444-555555555555, kind: btrfs, on: [0.0.8005], mounted: /srv/btrfs}
+"""
+
+LABELS = {
+    "0.0.8006": disk_labels.lvm(),
+    "0.0.8007": disk_labels.array("1.2"),
+    "0.0.8008": disk_labels.btrfs(2),
+    "0.0.8009": disk_labels.swap(),
+    "0.0.800b": disk_labels.luks(),
+}
+FSTAB = f"""\
+UUID={disk_labels.SWAP_AREA} none swap sw 0 0
+/dev/disk/by-path/ccw-0.0.800a-part1 /srv/later ext4 noauto 0 0
+"""
+CRYPTTAB = f"private UUID={disk_labels.FILE_SYSTEM} none luks\n"
+
+REFUSED = [
+    ("0.0.8000", "mounted", "mounted at /srv/plain"),
+    ("0.0.8001", "swap", "swap space on /dev/dasdb1"),
+    (
+        "0.0.8002",
+        "holder",
+        "RAID array md0 has dasdc1 as a member, logical volume vg0-data (dm-0) lies on md0, mounted",
+    ),
+    ("0.0.8003", "holder", "RAID array md0 has dasdd1 as a member"),
+    ("0.0.8004", "holder", "encrypted volume secret (dm-1) lies on dasde1, swap space on /dev/dm-1"),
+    ("0.0.8005", "mounted", "mounted at /srv/btrfs"),
+    ("0.0.8005", "holder", "member of btrfs file system 11111111-2222-3333-4444-555555555555"),
+    ("0.0.8006", "volume-member", "dasdg1 belongs to volume group vg0"),
+    ("0.0.8007", "volume-member", "dasdh1 belongs to RAID array lpar1:data"),
+    ("0.0.8008", "volume-member", f"btrfs file system {disk_labels.BTRFS} of 2 disks"),
+    ("0.0.8009", "swap-in-fstab", f"UUID={disk_labels.SWAP_AREA}"),
+    ("0.0.800a", "in-fstab", "/srv/later"),
+    ("0.0.800b", "in-crypttab", "the encrypted volume private"),
+]
+
+
+class Lab:
+    def __init__(self, controller) -> None:
+        self._controller = controller
+        self.inventory = controller.inventory("refusals")
+
+    def run(self, *command: str) -> str:
+        done = self._controller.ccwemu("exec", "--lab", "refusals", "lpar1", "--", *command)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def module(self, name: str, **options: object) -> dict:
+        """What a module returned, success or not."""
+        told = self._controller.run(
+            "ansible", "adhoc", "-i", self.inventory, "lpar1", "-m", f"zkvm.vfio_ccw.{name}", "-a", json.dumps(options)
+        ).stdout
+        assert " => {" in told, told
+        returned = json.loads(told.split(" => ", 1)[1])
+        assert "exception" not in returned, returned
+        return returned
+
+
+@pytest.fixture(scope="module", name="lab")
+def _lab(controller) -> Iterator[Lab]:
+    definition = controller.home / "refusals.yml"
+    definition.write_text(LAB, encoding="utf-8")
+    up = controller.ccwemu("up", str(definition))
+    assert up.returncode == 0, up.stdout
+    lab = Lab(controller)
+    lab.run("modprobe", "vfio_ccw")
+    lab.run("python3", "-c", _writer())
+    yield lab
+    down = controller.ccwemu("down", "refusals")
+    assert down.returncode == 0, down.stdout
+
+
+def _writer() -> str:
+    """A program that writes the labels, and the host's files."""
+    labels = {device: {at: data.hex() for at, data in label.items()} for device, label in LABELS.items()}
+    return f"""
+import os
+for device, label in {labels!r}.items():
+    disk = os.listdir(f"/sys/bus/ccw/devices/{{device}}/block")[0]
+    with open(f"/dev/{{disk}}1", "r+b") as node:
+        for at, data in label.items():
+            node.seek(at)
+            node.write(bytes.fromhex(data))
+for path, text in {{"/etc/fstab": {FSTAB!r}, "/etc/crypttab": {CRYPTTAB!r}}}.items():
+    open(path, "w").write(text)
+"""
+
+
+@pytest.mark.lab
+def test_each_is_refused_for_what_it_is(lab):
+    told = lab.module("css_info", devices=["0.0.8000-0.0.800c"])
+    assert "subchannels" in told, told
+    listed = {one["device"]: one for one in told["subchannels"]}
+    told = [(device, one["id"], one["found"]) for device in sorted(listed) for one in listed[device]["refusals"]]
+    assert [(device, refusal) for device, refusal, _found in told] == [row[:2] for row in REFUSED]
+    for (_device, _id, found), (_device2, _id2, says) in zip(told, REFUSED, strict=True):
+        assert says in found
+    assert listed["0.0.800c"]["passable"]
+    assert listed["0.0.800c"]["ccw"]["unread"] == "it is offline"
+
+
+@pytest.mark.lab
+def test_one_that_is_refused_keeps_the_whole_list(lab):
+    before = lab.run("sh", "-c", "lscss; lsdasd -a; cat /proc/swaps")
+    refused = lab.module("passthrough", devices=[{"device": "0.0.8000-0.0.800c", "force": ["in-fstab"]}])
+    ids = [(one["device"], one["id"]) for one in refused["refusals"]]
+    assert ids == [row[:2] for row in REFUSED if row[1] != "in-fstab"]
+    assert lab.run("sh", "-c", "lscss; lsdasd -a; cat /proc/swaps") == before

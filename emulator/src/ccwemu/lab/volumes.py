@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is built on the disks of a host, as a lab's definition says it: volumes, arrays, file systems of several disks."""
+"""What is built on the disks of a host, as a lab says it: volumes, arrays, file systems of several disks."""
 
 from __future__ import annotations
 

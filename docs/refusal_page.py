@@ -18,6 +18,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._model import (
     Mdev,
     Request,
     Special,
+    StaleRule,
     Subchannel,
 )
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._row import RowOf
@@ -78,7 +79,13 @@ def _sample() -> Case:
         journal={DEVICE: JournalEntry(DEVICE, SUBCHANNEL, OTHERS_UUID, "linux02")},
         left_behind={DEVICE: Subchannel(SUBCHANNEL, driver="vfio_ccw", devno=OTHER)},
         aliases={DEVICE: (BusId.parse("0.0.7eff"),)},
-        at_boot={DEVICE: (AtBoot("rule", "/etc/udev/rules.d/41-dasd-eckd-0.0.7e52.rules"),)},
+        at_boot={
+            DEVICE: (
+                AtBoot("rule", "/etc/udev/rules.d/41-dasd-eckd-0.0.7e52.rules"),
+                AtBoot("parameter", "/etc/zipl.conf", "rd.dasd=0.0.7e52"),
+            )
+        },
+        stale_rule=StaleRule("/usr/lib/udev/rules.d/60-mdevctl.rules", "/usr/sbin/mdevctl", "corrected"),
     )
     return Case(Request(DEVICE, UUID, GuestDevno.parse("fe.0.7e52"), "linux01"), state)
 

@@ -109,7 +109,7 @@ def run_step(host: Host, step: Step) -> None:
 def apply(host: Host, plan: Plan, keep: bool = False, progress: Progress | None = None) -> list[Step]:
     """Run a plan; what was done is returned. ``keep``: devices done before one fails stay done. Raises StepFailed."""
     done: list[Step] = []
-    for step in plan.modules:
+    for step in plan.host:
         try:
             run_step(host, step)
         except HostError as exc:

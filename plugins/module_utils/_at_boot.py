@@ -3,36 +3,56 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the host does to devices at boot, before driverctl and mdevctl: who sets them online, who hides them.
 
-udev rules (chzdev writes one for each device), the kernel parameters dasd=, rd.dasd=, rd.zfcp= and cio_ignore=. The
-parameters of the next boot stand in the boot loader's files; the running kernel's count only where there are none.
+udev rules (chzdev writes one for each device), /etc/dasd.conf, the kernel parameters dasd=, rd.dasd=, rd.zfcp= and
+cio_ignore=. The parameters of the next boot stand in the boot loader's files, and in those of which these are made; the
+running kernel's count only where there are none.
 """
 
 from __future__ import annotations
 
-import functools
 import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ._busid import MAX_SSID, BadName, BusId
+from ._busid import MAX_SSID, BusId
 from ._host import Host
 from ._model import DASD_DRIVERS, AtBoot, CcwDevice
+from ._parameters import DEVICE_LISTS, Format, items, within
 from ._sysfs import bus_id_or_none
 
 RULE_DIRECTORIES = ("/etc/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
 CMDLINE = "/proc/cmdline"
 ZIPL_CONF, BOOT_ENTRIES = "/etc/zipl.conf", "/boot/loader/entries"
-ONLINE_PARAMETERS = ("dasd", "dasd_mod.dasd", "rd.dasd", "rd.zfcp")
+KERNEL_CMDLINE, GRUB, DASD_CONF = "/etc/kernel/cmdline", "/etc/default/grub", "/etc/dasd.conf"
+ONLINE_PARAMETERS = (*DEVICE_LISTS, "rd.zfcp")
 
 _NAMED_RULE = re.compile(r"-(0\.[0-3]\.[0-9a-f]{4})\.rules$")
 _ANY_DEVICE = re.compile(r"\b0\.[0-3]\.[0-9a-fA-F]{4}\b")
-_SHORT = re.compile(r"(?:0\.([0-3])\.|0x)?([0-9a-fA-F]{1,4})")
+_PARMFILE = re.compile(r"^\s*parmfile\s*=\s*[\"']?([^\s\"']+)", re.MULTILINE)
+_ASSIGNED = re.compile(r"^\s*(?:parameters|options|GRUB_CMDLINE_LINUX\w*)(?:\s*=\s*|\s+)")
+
+ENTRY = Format(r"options\s")
+ZIPL = Format(r"\s*parameters\s*=")
+WHOLE = Format("")
+GRUB_FORMAT = Format(r"\s*GRUB_CMDLINE_LINUX\w*=")
+CONF = Format(None)
+
+NOT_BY_NUMBER = "'autodetect' names no device: list the others in its place"
+NAMES_CHANGE = (
+    "without it the disks behind it in dasd= would get other names, and {where} uses a name such as /dev/dasda1: "
+    "use /dev/disk/by-path there first"
+)
+NO_EDITING = {
+    CMDLINE: "it is not known where the boot loader has it from",
+    GRUB: "edit GRUB_CMDLINE_LINUX there and run grub2-mkconfig (update-grub)",
+}
+"""Sources that are read and not edited here, and why or how."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A kernel parameter as it stands in a file."""
+    """A kernel parameter as it stands in a file. ``name`` "" for a line of dasd.conf, whose ``value`` is the device."""
 
     source: str
     name: str
@@ -66,34 +86,43 @@ def _devices_set_online(text: str) -> list[BusId]:
     return [device for device in dict.fromkeys(devices) if device is not None]
 
 
-# --- kernel parameters
+# --- kernel parameters, and dasd.conf
+
+
+def boot_files(host: Host) -> list[str]:
+    """The files that name devices for the next boot."""
+    entries = [f"{BOOT_ENTRIES}/{name}" for name in host.names(BOOT_ENTRIES) if name.endswith(".conf")]
+    parmfiles = _PARMFILE.findall(host.get(ZIPL_CONF))
+    return entries + [path for path in (ZIPL_CONF, *parmfiles, KERNEL_CMDLINE, GRUB, DASD_CONF) if host.exists(path)]
+
+
+def boot_format(path: str) -> Format:
+    """What a file of those looks like, by its path."""
+    if path.startswith(f"{BOOT_ENTRIES}/"):
+        return ENTRY
+    return {ZIPL_CONF: ZIPL, DASD_CONF: CONF, GRUB: GRUB_FORMAT}.get(path, WHOLE)
 
 
 def find_parameters(host: Host) -> list[Parameter]:
     """The parameters of the next boot that concern channel devices."""
-    sources = [(f"{BOOT_ENTRIES}/{name}", _options) for name in host.names(BOOT_ENTRIES) if name.endswith(".conf")]
-    sources += [(ZIPL_CONF, _zipl_parameters)] if host.exists(ZIPL_CONF) else []
-    found = [(path, line) for path, lines in sources for line in lines(host.get(path))]
-    if not found:
-        found = [(CMDLINE, host.get(CMDLINE))]
-    parameters = [Parameter(path, *_split(word)) for path, line in found for word in _words(line)]
-    return [one for one in parameters if one.name in ONLINE_PARAMETERS or one.name == "cio_ignore"]
-
-
-def _options(text: str) -> list[str]:
-    return [line.split(None, 1)[1] for line in text.splitlines() if line.startswith("options ")]
-
-
-def _zipl_parameters(text: str) -> list[str]:
-    found = re.findall(r"^\s*parameters\s*=\s*(.*)$", text, re.MULTILINE)
-    return [line.strip().strip("\"'") for line in found]
+    files = boot_files(host)
+    lines = [(path, line) for path in files for line in boot_format(path).parameters(host.read(path))]
+    if not lines:
+        lines = [(CMDLINE, host.get(CMDLINE))]
+    found = [Parameter(path, *_split(word)) for path, line in lines for word in _words(line)]
+    listed = [line.split() for line in host.get(DASD_CONF).splitlines()] if DASD_CONF in files else []
+    return [one for one in found if one.name in ONLINE_PARAMETERS or one.name == "cio_ignore"] + [
+        Parameter(DASD_CONF, "", words[0]) for words in listed if words and bus_id_or_none(words[0]) is not None
+    ]
 
 
 def _words(line: str) -> list[str]:
+    """The words of a line, without what assigns them and the quotation marks around all of them."""
+    text = _ASSIGNED.sub("", line).strip().strip("\"'")
     try:
-        return shlex.split(line)
+        return shlex.split(text)
     except ValueError:  # an open quotation mark
-        return line.split()
+        return text.split()
 
 
 def _split(word: str) -> tuple[str, str]:
@@ -101,42 +130,15 @@ def _split(word: str) -> tuple[str, str]:
     return name, value
 
 
-def parse_span(text: str) -> tuple[BusId, BusId]:
-    """One device or a range of them, in full (0.0.8000-0.0.80ff) or short (8000). Raises BadName."""
-    first, dash, last = text.partition("-")
-    start = _short(first, 0)
-    return start, (_short(last, start.ssid) if dash else start)
-
-
-def _short(text: str, ssid: int) -> BusId:
-    match = _SHORT.fullmatch(text.strip())
-    if match is None:
-        raise BadName(text, "a device number")
-    return BusId(int(match.group(1) or ssid), int(match.group(2), 16))
-
-
 def sets_online(parameter: Parameter, device: CcwDevice) -> bool:
     """Whether a parameter sets a device online at boot: drivers/s390/block/dasd_devmap.c, dracut's rd.*."""
     if parameter.name == "rd.zfcp":
         words = parameter.value.split(",")[:1]
     else:
-        words = [word.split("(", 1)[0] for word in re.split(r",(?![^(]*\))", parameter.value)]
+        words = [word.split("(", 1)[0] for word in items(parameter.value)]
     if "autodetect" in words and parameter.name in ONLINE_PARAMETERS[:2]:
         return device.driver in DASD_DRIVERS
-    return any(_within(word, device.busid) for word in words)
-
-
-def _within(word: str, device: BusId) -> bool:
-    span = _span_or_none(word)
-    return span is not None and span[0] <= device <= span[1]
-
-
-@functools.lru_cache(maxsize=4096)  # a command line is short, a list of devices may be long
-def _span_or_none(word: str) -> tuple[BusId, BusId] | None:
-    try:
-        return parse_span(word)
-    except BadName:
-        return None
+    return any(within(word, device.busid) for word in words)
 
 
 def hides(parameters: Iterable[Parameter], device: BusId) -> Parameter | None:
@@ -150,23 +152,52 @@ def hides(parameters: Iterable[Parameter], device: BusId) -> Parameter | None:
             keep = word.startswith("!")
             if word.lstrip("!") == "all":
                 hidden = not keep and device.ssid <= MAX_SSID
-            elif _within(word.lstrip("!"), device):
+            elif within(word.lstrip("!"), device):
                 hidden = not keep
         if hidden:
             found = parameter
     return found
 
 
+def fixed_names(host: Host) -> str:
+    """A file that names disks as /dev/dasda1: such names follow the order of dasd=. "" for none."""
+    named = re.compile(r"(?:^|[\s=\"'])/dev/dasd[a-z]")
+    places = ["/etc/fstab", "/etc/crypttab", ZIPL_CONF, KERNEL_CMDLINE]
+    places += [f"{BOOT_ENTRIES}/{name}" for name in host.names(BOOT_ENTRIES)]
+    return next((path for path in places if named.search(_uncommented(host.get(path)))), "")
+
+
+def _uncommented(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+
+
 def at_boot(
-    rules: dict[BusId, list[AtBoot]], parameters: list[Parameter], device: BusId, ccw: CcwDevice | None
+    rules: dict[BusId, list[AtBoot]],
+    parameters: list[Parameter],
+    device: BusId,
+    ccw: CcwDevice | None,
+    fixed: str = "",
 ) -> tuple[AtBoot, ...]:
-    """All that stands against passing a device through at boot."""
+    """All that stands against passing a device through at boot. ``fixed``: what fixed_names found."""
     found = list(rules.get(device, []))
     looked = ccw or CcwDevice(device, DASD_DRIVERS[0], False, "", "")
     for parameter in parameters:
-        if parameter.name in ONLINE_PARAMETERS and sets_online(parameter, looked):
-            found.append(AtBoot("parameter", parameter.source, f"{parameter.name}={parameter.value}", alone=False))
+        if parameter.name != "cio_ignore" and sets_online(parameter, looked):
+            text = f"{parameter.name}={parameter.value}" if parameter.name else parameter.value
+            kept = _why_kept(parameter, device, fixed)
+            found.append(AtBoot("parameter", parameter.source, text, alone=False, kept=kept))
     hidden = hides(parameters, device)
     if hidden is not None:
         found.append(AtBoot("hidden", hidden.source, f"{hidden.name}={hidden.value}", alone=False))
     return tuple(found)
+
+
+def _why_kept(parameter: Parameter, device: BusId, fixed: str) -> str:
+    """Why a device is not taken out of a parameter here."""
+    if parameter.source in NO_EDITING or parameter.name == "rd.zfcp":
+        return NO_EDITING.get(parameter.source, "it is no DASD's")
+    if not any(within(item.partition("(")[0], device) for item in items(parameter.value)):
+        return NOT_BY_NUMBER
+    if fixed and parameter.name in DEVICE_LISTS[:2]:
+        return NAMES_CHANGE.format(where=fixed)
+    return ""

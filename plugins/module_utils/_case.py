@@ -87,6 +87,12 @@ class Case:
         return self.state.at_boot.get(self.request.device, ())
 
     @property
+    def editable(self) -> tuple[AtBoot, ...]:
+        """The kernel parameters that the device is to be taken out of."""
+        found = [one for one in self.at_boot if one.kind == "parameter" and not one.kept]
+        return tuple(found) if self.request.remove_parameters else ()
+
+    @property
     def removable(self) -> tuple[AtBoot, ...]:
         """The udev rules that are to be removed: those of an administrator that concern this device alone."""
         own = [one for one in self.at_boot if one.kind == "rule" and one.alone and one.source.startswith(OWN_RULES)]

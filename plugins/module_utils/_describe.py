@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ._at_boot import boot_format
 from ._case import Case
 from ._model import IO_SUBCHANNEL, HostState
 from ._plan import DevicePlan, Plan
@@ -13,14 +14,32 @@ from ._step import Step
 
 def diff_texts(state: HostState, plan: Plan) -> tuple[str, str]:
     """Before and after, a line for each property, so that a diff shows what changes and nothing else."""
-    before = [f"module {step.value}: not loaded" for step in plan.modules]
-    after = [f"module {step.value}: loaded" for step in plan.modules]
+    modules = [step.value for step in plan.host if step.kind == "load-module"]
+    before = [f"module {name}: not loaded" for name in modules]
+    after = [f"module {name}: loaded" for name in modules]
     for device in plan.devices:
         case = Case(device.request, state)
         found = describe(case)
         before += _lines(case, found)
         after += _lines(case, predict(case, device, found))
+    for path, (old, new) in _files(state, plan).items():
+        before += [f"{path}:", *(f"  {line}" for line in old.splitlines())]
+        after += [f"{path}:", *(f"  {line}" for line in new.splitlines())]
     return _text(before), _text(after)
+
+
+def _files(state: HostState, plan: Plan) -> dict[str, tuple[str, str]]:
+    """Path to text before and after, of the files that devices share."""
+    found = {path: (text, text) for path, text in state.boot_files.items()}
+    for step in plan.steps:
+        old, new = found.get(step.subject, ("", ""))
+        if step.kind == "correct-rule":
+            found[step.subject] = (old, step.value)
+        elif step.kind == "remove-parameter" and step.device is not None:
+            found[step.subject] = (old, boot_format(step.subject).without(new, {step.device}))
+        elif step.kind == "restore-parameter" and step.device is not None and step.subject in found:
+            found[step.subject] = (old, boot_format(step.subject).restored(step.value, new, step.device))
+    return {path: texts for path, texts in found.items() if texts[0] != texts[1]}
 
 
 def _text(lines: list[str]) -> str:

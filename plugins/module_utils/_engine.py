@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Sequence
 
 from ._apply import Progress, apply
-from ._at_boot import RULE_DIRECTORIES
+from ._at_boot import BOOT_ENTRIES, DASD_CONF, RULE_DIRECTORIES
 from ._busid import BusId, spans
 from ._case import Case
 from ._describe import describe, diff_texts
@@ -22,7 +22,7 @@ from ._requests import Defaults, parse_requests
 from ._steps import Step
 from ._sysfs import DRIVERCTL_DIRECTORY, MDEV_DEVICES
 
-SAVED_IN = (STATE_DIRECTORY, DRIVERCTL_DIRECTORY, RULE_DIRECTORIES[0])
+SAVED_IN = (STATE_DIRECTORY, DRIVERCTL_DIRECTORY, RULE_DIRECTORIES[0], BOOT_ENTRIES, "/etc", "/etc/kernel")
 """Where files are replaced, under the lock."""
 
 BATCH = 100
@@ -46,6 +46,8 @@ class Options:
     stopped_guests: tuple[str, ...] = ()
     keep: bool = False
     lock_timeout: float = LOCK_TIMEOUT
+    correct_rule: bool = False
+    """Whether a udev rule of mdevctl's that starts nothing is corrected."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Outcome:
     def warnings(self) -> list[str]:
         """What a user has to know of a run that went well."""
         waited = [f"Waited for {self.waited_for} before anything was done"] if self.waited_for else []
-        return waited + _unread(self.state, [one.request.device for one in self.plan.devices if one.steps])
+        unread = _unread(self.state, [one.request.device for one in self.plan.devices if one.steps])
+        return waited + unread + _to_update(self.plan)
 
     def texts(self) -> tuple[str, str]:
         """Before and after, for a diff."""
@@ -92,6 +95,16 @@ def _unread(state: HostState, changed: Sequence[BusId]) -> list[str]:
         f"on it, for {why}"
         for why, devices in reasons.items()
     ]
+
+
+def _to_update(plan: Plan) -> list[str]:
+    """Of files of the boot loader that were changed: they count when it has read them again."""
+    paths = sorted({one.subject for one in plan.steps if one.kind in ("remove-parameter", "restore-parameter")})
+    if not paths:
+        return []
+    loader = [path for path in paths if path != DASD_CONF]
+    then = "update the initial RAM disk (dracut -f, update-initramfs -u)" + (" and run zipl" if loader else "")
+    return [f"{', '.join(paths)} changed: {then}, for the next start of the host still has the old parameters"]
 
 
 def converge(host: Host, items: Sequence[dict[str, Any]], options: Options) -> Outcome:
@@ -113,7 +126,8 @@ def _count(items: Sequence[dict[str, Any]]) -> str:
 
 def _converge(host: Host, items: Sequence[dict[str, Any]], options: Options, lock: Lock) -> Outcome:
     journal = read_journal(host)
-    defaults = Defaults(host_id(host), {device: entry.uuid for device, entry in journal.items()})
+    uuids = {device: entry.uuid for device, entry in journal.items()}
+    defaults = Defaults(host_id(host), uuids, options.correct_rule)
     requests, refusals = parse_requests(items, defaults, lambda: known_devices(host, journal))
     state = observe(host, requests, journal)
     requests = [_with_adopted_uuid(request, state) for request in requests]

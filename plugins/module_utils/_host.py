@@ -24,6 +24,9 @@ from ._helper import Blocked, Helper, Lost, Work
 RunCommand = Callable[[List[str], str], Tuple[int, str, str]]
 """(arguments, standard input) → (return code, standard output, standard error)."""
 
+COMMAND_PLACES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where an administrator's path leads."""
+
 TEMPORARY = ".vfio_ccw-"
 """What the name of a file begins with that is to replace another one."""
 
@@ -120,8 +123,7 @@ class Host:
 
     def has_command(self, name: str) -> bool:
         """Whether a command is installed where an administrator's path leads."""
-        places = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-        return any(self.exists(f"{place}/{name}") for place in places)
+        return any(self.exists(f"{place}/{name}") for place in COMMAND_PLACES)
 
     def is_root(self) -> bool:
         return os.geteuid() == 0

@@ -58,6 +58,7 @@ def _entry(device: str, raw: dict[str, Any]) -> JournalEntry:
         kept_driver=str(raw.get("kept_driver", "")),
         defined=str(raw.get("defined", "")),
         rules=tuple((str(path), str(text)) for path, text in raw.get("rules", ())),
+        parameters=tuple((str(path), str(text)) for path, text in raw.get("parameters", ())),
     )
 
 

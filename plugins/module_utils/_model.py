@@ -129,14 +129,16 @@ class JournalEntry:
     """How mdevctl had this UUID defined before: auto (started at boot), manual, or not at all."""
     rules: tuple[tuple[str, str], ...] = ()
     """Path and text of the udev rules that were removed."""
+    parameters: tuple[tuple[str, str], ...] = ()
+    """Path and text, before any device was taken out, of the files that set it online at boot."""
 
 
 @dataclass(frozen=True)
 class AtBoot:
     """Something that does to a device at boot what passing it through forbids.
 
-    ``kind``: rule (a udev rule that sets it online), parameter (a kernel parameter that does), hidden (cio_ignore).
-    ``source`` is the file, ``text`` the file's whole text for a rule, the parameter otherwise.
+    ``kind``: rule (a udev rule that sets it online), parameter (a kernel parameter or a line of dasd.conf that does),
+    hidden (cio_ignore). ``source`` is the file, ``text`` the file's whole text for a rule, the parameter otherwise.
     """
 
     kind: str
@@ -144,6 +146,8 @@ class AtBoot:
     text: str = ""
     alone: bool = True
     """Whether the file concerns this device only."""
+    kept: str = ""
+    """Why the device is not taken out of it; "" where it is, when asked for."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,18 @@ class Special:
 
     kind: str
     why: str
+
+
+@dataclass(frozen=True)
+class StaleRule:
+    """mdevctl's udev rule, where it starts nothing at boot: ``program`` is what it runs and the host does not have.
+
+    ``corrected`` is its text with the program that the host has, "" where there is none to put in its place.
+    """
+
+    path: str
+    program: str
+    corrected: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,8 +196,12 @@ class HostState:
     """Why it cannot be loaded; "" when it can."""
     missing_tools: tuple[str, ...] = ()
     """Which of driverctl and mdevctl the host does not have."""
+    stale_rule: StaleRule | None = None
+    """mdevctl's udev rule, where it does not work."""
     at_boot: Mapping[BusId, tuple[AtBoot, ...]] = field(default_factory=dict)
     """What would set a device online at boot, or hide it."""
+    boot_files: Mapping[str, str] = field(default_factory=dict)
+    """The texts of the files that devices are to be taken out of, or put back into."""
     claims: Mapping[BusId, tuple[Use, ...]] = field(default_factory=dict)
     """Who lays claim to a disk that nobody uses now: volumes that are not active, the host's configuration."""
     unread: Mapping[BusId, str] = field(default_factory=dict)
@@ -211,4 +231,8 @@ class Request:
     """Whether what others set up on it is taken over."""
     remove_rules: bool = False
     """Whether udev rules that set it online at boot are removed."""
+    remove_parameters: bool = False
+    """Whether it is taken out of kernel parameters that set it online at boot."""
+    correct_rule: bool = False
+    """Whether a udev rule of mdevctl's that starts nothing is corrected."""
     force: tuple[str, ...] = ()

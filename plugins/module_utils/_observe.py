@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ._at_boot import Parameter, at_boot, find_parameters, find_rules
+from ._at_boot import Parameter, at_boot, find_parameters, find_rules, fixed_names
 from ._blocks import Blocks
 from ._buses import View, list_buses, observe_mdev, observe_subchannel, parent_of, parents
 from ._busid import BusId
@@ -18,6 +18,7 @@ from ._ignore import IGNORE_FILE, ignored_of, parse_ignored
 from ._journal import read_journal
 from ._kept import Kept
 from ._kernel import observe_kernel
+from ._mdev_rule import find_stale_rule
 from ._model import (
     DASD_DRIVERS,
     IO_SUBCHANNEL,
@@ -83,6 +84,7 @@ def complete(view: View, requests: Sequence[Request], state: HostState) -> HostS
     host, wanted, kernel = view.host, [request.device for request in requests], observe_kernel(view.host)
     devices = [sub.device for sub in state.by_device.values() if sub.device is not None]
     leaving = {request.device for request in requests if request.present}
+    boot = _at_boot(host, requests, state)
     claims = find_claims(host, [device for device in devices if device.busid in leaving])
     return replace(
         state,
@@ -98,7 +100,9 @@ def complete(view: View, requests: Sequence[Request], state: HostState) -> HostS
         modules_to_load=tuple(kernel.to_load),
         kernel_lacks=kernel.lack(),
         missing_tools=tuple(name for name in TOOLS if not host.has_command(name)),
-        at_boot=_at_boot(host, requests, state),
+        stale_rule=find_stale_rule(host),
+        at_boot=boot,
+        boot_files=_boot_files(host, requests, state, boot),
         claims=claims.claims,
         unread=claims.unread,
         aliases=find_aliases(host, devices),
@@ -222,25 +226,39 @@ def _by_subchannel(entries: Iterable[JournalEntry]) -> dict[BusId, tuple[BusId, 
 
 def _at_boot(host: Host, requests: Sequence[Request], state: HostState) -> dict[BusId, tuple[AtBoot, ...]]:
     """For the devices that are to last, with the text of the rules that are to go."""
-    lasting = [request for request in requests if request.present and (request.persistent or request.remove_rules)]
+    lasting = [one for one in requests if one.present and (one.persistent or one.remove_rules or one.remove_parameters)]
     if not lasting:
         return {}
-    rules, parameters = find_rules(host), find_parameters(host)
-    return {request.device: _with_texts(host, request, rules, parameters, state) for request in lasting}
+    rules, parameters, fixed = find_rules(host), find_parameters(host), fixed_names(host)
+    return {request.device: _with_texts(host, request, rules, (parameters, fixed), state) for request in lasting}
 
 
 def _with_texts(
     host: Host,
     request: Request,
     rules: dict[BusId, list[AtBoot]],
-    parameters: list[Parameter],
+    parameters: tuple[list[Parameter], str],
     state: HostState,
 ) -> tuple[AtBoot, ...]:
     sub = state.by_device.get(request.device)
-    found = at_boot(rules, parameters, request.device, sub.device if sub else None)
+    found = at_boot(rules, parameters[0], request.device, sub.device if sub else None, parameters[1])
     if not request.remove_rules:
         return found
     return tuple(replace(one, text=host.read(one.source)) if one.kind == "rule" else one for one in found)
+
+
+def _boot_files(
+    host: Host, requests: Sequence[Request], state: HostState, boot: dict[BusId, tuple[AtBoot, ...]]
+) -> dict[str, str]:
+    """Of the files that are to be edited; one that went with its kernel is left out."""
+    paths: set[str] = set()
+    for request in requests:
+        entry = state.journal.get(request.device)
+        if request.remove_parameters:
+            paths |= {one.source for one in boot.get(request.device, ()) if one.kind == "parameter" and not one.kept}
+        if not request.present and entry is not None:
+            paths |= {path for path, _text in entry.parameters}
+    return {path: host.read(path) for path in sorted(paths) if host.exists(path)}
 
 
 def _special(host: Host) -> dict[BusId, Special]:

@@ -12,7 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from . import _steps as steps
+from ._at_boot import boot_format
 from ._case import Case
+from ._mdev_rule import OWN
 from ._model import IO_SUBCHANNEL, VFIO_CCW, HostState, JournalEntry, Request
 from ._refusals import Refusal, Refused, check
 from ._step import Step
@@ -38,14 +40,14 @@ class DevicePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """``modules`` come first; a device without steps is as wanted."""
+    """``host``: the steps for the whole host, which come first and stay. A device without steps is as wanted."""
 
-    modules: tuple[steps.Step, ...] = ()
+    host: tuple[steps.Step, ...] = ()
     devices: tuple[DevicePlan, ...] = ()
 
     @property
     def steps(self) -> list[steps.Step]:
-        return list(self.modules) + [step for device in self.devices for step in device.all]
+        return list(self.host) + [step for device in self.devices for step in device.all]
 
     @property
     def changed(self) -> bool:
@@ -60,9 +62,16 @@ def make_plan(requests: list[Request], state: HostState, refusals: list[Refusal]
     if refusals:
         raise Refused(refusals)
     planned = tuple(plan_device(Case(request, state)) for request in requests)
+    return Plan(_for_the_host(requests, planned, state), planned)
+
+
+def _for_the_host(requests: list[Request], planned: tuple[DevicePlan, ...], state: HostState) -> tuple[steps.Step, ...]:
     taken = any(one.request.present and one.steps for one in planned)
-    modules = tuple(steps.load(name) for name in state.modules_to_load) if taken else ()
-    return Plan(modules, planned)
+    plan = [steps.load(name) for name in state.modules_to_load] if taken else []
+    rule, lasting = state.stale_rule, any(one.present and one.persistent and one.correct_rule for one in requests)
+    if rule is not None and rule.corrected and lasting:
+        plan.append(steps.correct_rule(f"{OWN}/{rule.path.rsplit('/', 1)[-1]}", rule.corrected))
+    return tuple(plan)
 
 
 def plan_device(case: Case) -> DevicePlan:
@@ -86,7 +95,7 @@ def _journal_entry(case: Case) -> JournalEntry:
     if case.ccw is not None and case.ccw.driver:
         own = replace(own, driver=case.ccw.driver)
     if old is None:
-        return replace(_with_found(own, case), rules=_rules(case))
+        return replace(_with_found(own, case), rules=_rules(case), parameters=_parameters(case))
     return replace(
         own,
         guest=own.guest or old.guest,
@@ -95,6 +104,7 @@ def _journal_entry(case: Case) -> JournalEntry:
         kept_driver=old.kept_driver,
         defined=old.defined,
         rules=old.rules + tuple(one for one in _rules(case) if one not in old.rules),
+        parameters=old.parameters + tuple(one for one in _parameters(case) if one[0] not in dict(old.parameters)),
     )
 
 
@@ -109,6 +119,23 @@ def _with_found(entry: JournalEntry, case: Case) -> JournalEntry:
 
 def _rules(case: Case) -> tuple[tuple[str, str], ...]:
     return tuple((one.source, one.text) for one in case.removable)
+
+
+def _parameters(case: Case) -> tuple[tuple[str, str], ...]:
+    paths = dict.fromkeys(one.source for one in case.editable)
+    return tuple((path, original_text(case.state, path)) for path in paths)
+
+
+def original_text(state: HostState, path: str) -> str:
+    """The text of a boot file before any device was taken out: what was noted for another device, if that is how the
+    present one came about.
+    """
+    text, form = state.boot_files[path], boot_format(path)
+    for entry in state.journal.values():
+        noted = dict(entry.parameters).get(path, text)
+        if noted != text and form.only_taken_out(noted, text):
+            return noted
+    return text
 
 
 def _was_online(case: Case) -> bool | None:
@@ -142,6 +169,7 @@ def _keep(case: Case) -> list[steps.Step]:
     """What makes it last over a restart of the host."""
     sub, device, uuid = case.place, case.request.device, case.request.uuid
     plan = [steps.remove_rule(device, one.source, one.text) for one in case.removable]
+    plan += [steps.remove_parameter(device, path, text) for path, text in _parameters(case)]
     if not case.request.persistent:
         return plan
     if sub.driver_override != VFIO_CCW:
@@ -175,6 +203,7 @@ def _give_back(case: Case) -> DevicePlan:
     if entry.was_online and not (ccw and ccw.online):
         plan.append(steps.online(device))
     plan += [steps.restore_rule(device, path, text) for path, text in entry.rules]
+    plan += [steps.restore_parameter(device, path, text) for path, text in entry.parameters]
     return DevicePlan(case.request, None, tuple(plan), steps.record(device, None, entry))
 
 

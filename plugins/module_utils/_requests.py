@@ -29,6 +29,7 @@ class Defaults:
 
     host_id: str = ""
     uuids: Mapping[BusId, str] = field(default_factory=dict)
+    correct_rule: bool = False
 
     def uuid(self, device: BusId) -> str:
         return self.uuids.get(device) or default_uuid(device, self.host_id)
@@ -92,6 +93,8 @@ def _parse(item: dict[str, Any], defaults: Defaults) -> tuple[Request | None, li
         persistent=bool(item.get("persistent")),
         adopt=bool(item.get("adopt")),
         remove_rules=bool(item.get("remove_rules")),
+        remove_parameters=bool(item.get("remove_parameters")),
+        correct_rule=defaults.correct_rule,
         force=tuple(item.get("force") or ()),
     )
     return request, wrong

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-from ._case import Case
+from ._case import OWN_RULES, Case
 from ._model import AtBoot
 from ._row import Row, say
 
 UPDATE = "then update the initial RAM disk and run zipl"
-PACKAGE = "Install the package of that name"
 
 
 def _sets_online(case: Case) -> list[AtBoot]:
-    removable = case.removable
-    return [one for one in case.at_boot if one.kind in ("rule", "parameter") and one not in removable]
+    ends = case.removable + case.editable
+    return [one for one in case.at_boot if one.kind in ("rule", "parameter") and one not in ends]
 
 
 def _hides(case: Case) -> list[AtBoot]:
@@ -30,8 +29,12 @@ def _how_to_end(case: Case) -> str:
     ways = []
     if any(one.kind == "rule" for one in _sets_online(case)):
         ways.append(f"run 'chzdev -d -p {case.request.device}', or remove_rules: true for a rule of this device alone")
-    if any(one.kind == "parameter" for one in _sets_online(case)):
-        ways.append(f"take it out of the kernel's parameters, {UPDATE}")
+    parameters = [one for one in _sets_online(case) if one.kind == "parameter"]
+    if any(not one.kept for one in parameters):
+        ways.append(f"remove_parameters: true takes it out of the file, {UPDATE}")
+    kept = dict.fromkeys(f"{one.source}: {one.kept}" for one in parameters if one.kept)
+    if kept:
+        ways.append(f"take it out of the kernel's parameters by hand ({'; '.join(kept)}), {UPDATE}")
     text = "; ".join(ways)
     return text[:1].upper() + text[1:]
 
@@ -41,6 +44,34 @@ def _other_kept(case: Case) -> str:
     return next((uuid for uuid in kept if uuid != case.request.uuid), "")
 
 
+def _stale(case: Case) -> bool:
+    """Whether mdevctl's rule starts nothing, and is not to be corrected."""
+    rule = case.state.stale_rule
+    return rule is not None and not (case.request.correct_rule and rule.corrected)
+
+
+def _stale_text(case: Case) -> str:
+    rule = case.state.stale_rule
+    if rule is None or not rule.program:
+        return f"{rule.path if rule else ''} hides mdevctl's udev rule: no mediated device is started at boot"
+    return (
+        f"{rule.path} starts mediated devices at boot by {rule.program}, which is not there: none is started (Debian "
+        "12's mdevctl has it in /usr/bin)"
+    )
+
+
+def _stale_cure(case: Case) -> str:
+    rule = case.state.stale_rule
+    if rule is None or not rule.program:
+        return f"Remove {rule.path if rule else 'it'}"
+    if not rule.corrected:
+        return "Install mdevctl's package anew, or correct the rule"
+    return (
+        f"correct_rule: true writes the rule corrected to {OWN_RULES}udev/rules.d; or make a link: ln -s "
+        f"$(command -v mdevctl) {rule.program}"
+    )
+
+
 ROWS: tuple[Row, ...] = (
     Row(
         "no-tools",
@@ -48,6 +79,15 @@ ROWS: tuple[Row, ...] = (
         lambda case: case.request.persistent and bool(case.state.missing_tools),
         lambda case: f"it is to last over a restart, but the host lacks {' and '.join(case.state.missing_tools)}",
         say("Install the package of that name, or leave persistent out and run this again after a restart"),
+    ),
+    Row(
+        "stale-rule",
+        "persistent is asked for and mdevctl's udev rule starts nothing: its program is not there (Debian 12), or it "
+        "is hidden by another file",
+        lambda case: case.request.persistent and _stale(case),
+        _stale_text,
+        _stale_cure,
+        forcible=True,
     ),
     Row(
         "no-override",
@@ -60,7 +100,8 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "online-at-boot",
-        "persistent is asked for and the host would set it online at boot: a udev rule (chzdev), dasd=, rd.dasd=",
+        "persistent is asked for and the host would set it online at boot: a udev rule (chzdev), dasd.conf, dasd=, "
+        "rd.dasd=",
         lambda case: case.request.persistent and bool(_sets_online(case)),
         lambda case: f"the host sets it online at boot: {_named(_sets_online(case))}",
         _how_to_end,

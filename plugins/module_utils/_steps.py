@@ -11,6 +11,7 @@ from ._journal import JOURNAL_FILE, get_entry, put_entries
 from ._kernel import load_module, read_loaded
 from ._model import JournalEntry
 from ._step import KINDS, Kind, Step, paired, value
+from ._steps_boot import correct_rule, remove_parameter, restore_parameter
 from ._steps_ccw import bind_ccw, offline, online, unbind_ccw
 from ._steps_css import bind_subchannel, override, unbind_subchannel
 from ._steps_kept import define_mdev, keep_driver, remove_rule, restore_rule, undefine_mdev
@@ -21,6 +22,7 @@ __all__ = [
     "Step",
     "bind_ccw",
     "bind_subchannel",
+    "correct_rule",
     "create_mdev",
     "define_mdev",
     "keep_driver",
@@ -30,7 +32,9 @@ __all__ = [
     "override",
     "record",
     "remove_mdev",
+    "remove_parameter",
     "remove_rule",
+    "restore_parameter",
     "restore_rule",
     "unbind_ccw",
     "unbind_subchannel",

@@ -80,8 +80,18 @@ options:
         description:
           - Remove udev rules below C(/etc) that set this device alone online at boot, as C(chzdev) writes them. Giving
             the device back restores them.
-          - Without it they are refused for a device that is to be O(devices[].persistent). Kernel parameters that do
-            the same are never changed.
+          - Without it they are refused for a device that is to be O(devices[].persistent).
+        type: bool
+        default: false
+      remove_parameters:
+        description:
+          - Take the device out of the kernel parameters C(dasd=) and C(rd.dasd=) in C(/etc/zipl.conf) (and its
+            C(parmfile)), C(/boot/loader/entries) and C(/etc/kernel/cmdline), and out of C(/etc/dasd.conf). Giving the
+            device back restores them.
+          - It takes effect when the initial RAM disk is made anew and C(zipl) is run, which a warning says; neither is
+            done here.
+          - Without it such a parameter is refused for a device that is to be O(devices[].persistent), as are those that
+            cannot be changed without side effects; the message says which and what to do.
         type: bool
         default: false
       adopt:
@@ -107,6 +117,7 @@ options:
           - online-at-boot
           - online-no-disk
           - reserved
+          - stale-rule
           - swap-in-fstab
           - unavailable
           - volume-member
@@ -120,6 +131,13 @@ options:
     type: str
     choices: [undo, keep]
     default: undo
+  correct_rule:
+    description:
+      - Write C(mdevctl)'s udev rule to C(/etc/udev/rules.d), with the program that is there, where the package's own
+        names one that is not (Debian 12). Without it O(devices[].persistent) is refused there.
+      - It stays when devices are given back.
+    type: bool
+    default: false
   lock_timeout:
     description: Seconds to wait for another run on the same host. The message says whose it is.
     type: int
@@ -324,6 +342,7 @@ DEVICE_SPEC = {
     "persistent": {"type": "bool", "default": False},
     "adopt": {"type": "bool", "default": False},
     "remove_rules": {"type": "bool", "default": False},
+    "remove_parameters": {"type": "bool", "default": False},
     "force": {
         "type": "list",
         "elements": "str",
@@ -337,6 +356,7 @@ DEVICE_SPEC = {
             "online-at-boot",
             "online-no-disk",
             "reserved",
+            "stale-rule",
             "swap-in-fstab",
             "unavailable",
             "volume-member",
@@ -358,6 +378,7 @@ def main() -> None:
                 "required_one_of": [("device", "select")],
             },
             "on_error": {"type": "str", "choices": ["undo", "keep"], "default": "undo"},
+            "correct_rule": {"type": "bool", "default": False},
             "lock_timeout": {"type": "int", "default": 600},
             "details": {"type": "str", "choices": ["auto", "full", "devices", "summary"], "default": "auto"},
             "stopped_guests": {"type": "list", "elements": "str", "default": []},
@@ -370,6 +391,7 @@ def main() -> None:
         stopped_guests=tuple(params["stopped_guests"]),
         keep=params["on_error"] == "keep",
         lock_timeout=params["lock_timeout"],
+        correct_rule=params["correct_rule"],
     )
 
     def work(host: Host) -> dict[str, Any]:

@@ -139,3 +139,24 @@ def test_one_that_is_refused_keeps_the_whole_list(lab):
     ids = [(one["device"], one["id"]) for one in refused["refusals"]]
     assert ids == [row[:2] for row in REFUSED if row[1] != "in-fstab"]
     assert lab.run("sh", "-c", "lscss; lsdasd -a; cat /proc/swaps") == before
+
+
+LASTING = {"device": "0.0.800c", "persistent": True, "remove_parameters": True}
+ZIPL = '[linux]\nimage = /boot/image\nparameters = "root=/dev/vda1 rd.dasd=0.0.8000-0.0.800c"\n'
+
+
+@pytest.mark.lab
+def test_what_lasts_needs_a_rule_that_works_and_no_parameters(lab, controller):
+    """The machine's own rule of mdevctl, where it names a program that is not there, and zipl's parameters."""
+    lab.run("sh", "-c", f"rm -f /etc/udev/rules.d/60-mdevctl.rules; cat > /etc/zipl.conf <<'END'\n{ZIPL}END")
+    stale = "sbin/mdevctl" in lab.run("cat", "/usr/lib/udev/rules.d/60-mdevctl.rules")
+    refused = lab.module("passthrough", devices=[{**LASTING, "remove_parameters": False}]).get("refusals", [])
+    assert [one["id"] for one in refused] == ["stale-rule"] * stale + ["online-at-boot"]
+    done = lab.module("passthrough", devices=[LASTING], correct_rule=True)
+    assert done["changed"], done
+    assert 'rd.dasd=0.0.8000-0.0.800b"' in lab.run("cat", "/etc/zipl.conf")
+    reboot = controller.ccwemu("reboot", "--lab", "refusals", "lpar1")
+    assert reboot.returncode == 0, reboot.stdout
+    assert "(defined)" in lab.run("mdevctl", "list")
+    assert lab.module("passthrough", devices=[{"device": "0.0.800c", "state": "absent"}])["changed"]
+    assert lab.run("cat", "/etc/zipl.conf") == ZIPL

@@ -225,6 +225,28 @@ def cmdline(text):
     return lambda kernel: kernel.put("proc/cmdline", f"root=/dev/vda1 {text}\n")
 
 
+def rule_of_mdevctl(program, place="usr/lib"):
+    return lambda kernel: kernel.put(
+        f"{place}/udev/rules.d/60-mdevctl.rules", f'ACTION=="change", RUN+="{program} start-parent-mdevs %k"\n'
+    )
+
+
+def hidden_rule(kernel):
+    rule_of_mdevctl("/usr/bin/mdevctl")(kernel)
+    kernel.put("etc/udev/rules.d/60-mdevctl.rules", "")
+
+
+def file(path, text, **others):
+    """A file, and names of disks in others."""
+
+    def prepare(kernel):
+        kernel.put(path, text)
+        for other, content in others.items():
+            kernel.put(f"etc/{other}", content)
+
+    return prepare
+
+
 def zipl(kernel):
     """The running kernel's parameters do not count where the next boot's are known."""
     cmdline("cio_ignore=all")(kernel)
@@ -327,6 +349,9 @@ CASES = [
     ("dump-device", firmware(reipl="fcp", dump="ccw"), DISK, "dump"),
     ("dump-device", firmware(reipl="fcp", dump="eckd"), DISK, "dump"),
     ("no-tools", without_mdevctl, {**DISK, "persistent": True}, "lacks mdevctl"),
+    ("stale-rule", rule_of_mdevctl("/usr/sbin/mdevctl"), {**DISK, "persistent": True}, "correct_rule: true"),
+    ("stale-rule", rule_of_mdevctl("/opt/mdevctl", "etc"), {**DISK, "persistent": True}, "by /opt/mdevctl, which"),
+    ("stale-rule", hidden_rule, {**DISK, "persistent": True}, "/etc/udev/rules.d/60-mdevctl.rules hides"),
     ("no-override", without_override, {**DISK, "persistent": True}, "5.3"),
     ("online-at-boot", zdev, {**DISK, "persistent": True}, "chzdev -d -p 0.0.7e52"),
     ("online-at-boot", old_rule, {**DISK, "persistent": True}, "/etc/udev/rules.d/60-disks.rules"),
@@ -336,6 +361,37 @@ CASES = [
     ("online-at-boot", cmdline("dasd=autodetect"), {**DISK, "persistent": True}, "dasd=autodetect"),
     ("online-at-boot", zipl, {**DISK, "persistent": True}, "/etc/zipl.conf (rd.dasd=0.0.7e52)"),
     ("online-at-boot", boot_entry, {**DISK, "persistent": True}, "/boot/loader/entries/a.conf (rd.dasd=0.0.7e52)"),
+    (
+        "online-at-boot",
+        file("etc/kernel/cmdline", "rd.dasd=7e52\n"),
+        {**DISK, "persistent": True},
+        "/etc/kernel/cmdline",
+    ),
+    ("online-at-boot", file("etc/dasd.conf", "0.0.7e52 readonly=1\n"), {**DISK, "persistent": True}, "/etc/dasd.conf"),
+    (
+        "online-at-boot",
+        file("etc/default/grub", 'GRUB_CMDLINE_LINUX_DEFAULT="quiet dasd=7e52"\n'),
+        {**DISK, "persistent": True, "remove_parameters": True},
+        "/etc/default/grub: edit GRUB_CMDLINE_LINUX there and run grub2-mkconfig",
+    ),
+    (
+        "online-at-boot",
+        cmdline("rd.dasd=7e52"),
+        {**DISK, "persistent": True, "remove_parameters": True},
+        "/proc/cmdline: it is not known where",
+    ),
+    (
+        "online-at-boot",
+        file("etc/kernel/cmdline", "dasd=autodetect\n"),
+        {**DISK, "persistent": True, "remove_parameters": True},
+        "'autodetect' names no device",
+    ),
+    (
+        "online-at-boot",
+        file("etc/kernel/cmdline", "dasd=7e52,7e53\n", fstab="/dev/dasdb1 /srv ext4 defaults 0 0\n"),
+        {**DISK, "persistent": True, "remove_parameters": True},
+        "/etc/fstab uses a name such as /dev/dasda1",
+    ),
     ("hidden-at-boot", cmdline("cio_ignore=all,!0.0.0001"), {**DISK, "persistent": True}, "!0.0.7e52"),
     ("foreign-driver", foreign_driver, {**DISK, "state": "absent"}, "chsc_subchannel"),
     ("driver-override", lambda k: k.put("sys/devices/css0/0.0.16ca/driver_override", "none\n"), DISK, "unset-override"),

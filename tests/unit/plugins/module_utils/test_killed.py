@@ -17,7 +17,7 @@ from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import Killed, con
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 TAKEN = {"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "devno": "fe.0.1234"}
-LASTING = {**TAKEN, "persistent": True, "remove_rules": True}
+LASTING = {**TAKEN, "persistent": True, "remove_rules": True, "remove_parameters": True}
 IDLE = {"device": "0.0.7e54", "guest": "linux02"}
 RULE = "etc/udev/rules.d/41-dasd-eckd-0.0.7e52.rules"
 
@@ -31,8 +31,10 @@ def nothing(kernel):
 
 
 def rule(kernel):
-    """What chzdev writes, an override that names the driver that has it anyway, and a definition started by hand."""
+    """What chzdev writes, kernel parameters, an override that names the driver that has it, a manual definition."""
     kernel.put(RULE, 'ACTION=="add", KERNEL=="0.0.7e52", ATTR{[ccw/0.0.7e52]online}="1"\n')
+    kernel.put("etc/kernel/cmdline", "root=/dev/vda1 rd.dasd=0.0.7e50-0.0.7e54\n")
+    kernel.put("etc/dasd.conf", "0.0.7e52 readonly=1\n")
     kernel.put("sys/devices/css0/0.0.16ca/driver_override", "io_subchannel\n")
     kernel.put("etc/driverctl.d/css-0.0.16ca", "io_subchannel\n")
     kernel._mdevctl("define", UUID, "0.0.16ca", False)

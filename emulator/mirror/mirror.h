@@ -43,8 +43,8 @@ void mirror_free(struct mirror *mirror, void (*release)(void *owner));
 /* 0, or ENOENT (no such directory), EEXIST, EINVAL (name, mode), ENOMEM. */
 int mirror_add(struct mirror *mirror, uint64_t parent, const struct mirror_entry *entry);
 
-/* A node and all below it have left the tree. */
-void mirror_remove(struct mirror *mirror, uint64_t id);
+/* A node and all below it have left the tree. Whether the kernel knows the node. */
+bool mirror_remove(struct mirror *mirror, uint64_t id);
 
 /* Mode, owner and time of a node are others now. */
 void mirror_set_attributes(struct mirror *mirror, uint64_t id, uint32_t mode, uint32_t uid, uint32_t gid,

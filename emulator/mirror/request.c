@@ -126,14 +126,17 @@ static enum mirror_answer open_file(struct exchange *exchange)
 	const struct fuse_open_in *in = body_of(exchange, sizeof(*in));
 	struct node *node = asked_node(exchange);
 	struct fuse_open_out *out;
+	uint32_t access;
 
 	if (!in)
 		return fail(exchange, EIO);
 	if (!node || !node->alive)
 		return fail(exchange, ENOENT);
-	if (!S_ISREG(node->mode) || (in->flags & O_ACCMODE) != O_RDONLY || in->flags & O_TRUNC)
+	access = in->flags & O_ACCMODE;
+	if (!S_ISREG(node->mode))
 		return MIRROR_ELSEWHERE;
-	if (!(node->mode & 0444))
+	/* even root needs a bit in the mode (fs/kernfs/file.c, kernfs_fop_open); a truncation does nothing */
+	if ((access != O_WRONLY && !(node->mode & 0444)) || (access != O_RDONLY && !(node->mode & 0222)))
 		return fail(exchange, EACCES);
 	if (in->flags & O_DIRECT)
 		return fail(exchange, EINVAL);

@@ -230,18 +230,21 @@ int mirror_add(struct mirror *mirror, uint64_t parent, const struct mirror_entry
 	return error;
 }
 
-void mirror_remove(struct mirror *mirror, uint64_t id)
+bool mirror_remove(struct mirror *mirror, uint64_t id)
 {
 	struct node *node;
+	bool known = false;
 
 	pthread_mutex_lock(&mirror->lock);
 	node = find_node(mirror, id);
 	if (node && node->parent) {
+		known = node->lookups;
 		remove_name(mirror, node);
 		remove_child(node->parent, node);
 		bury(mirror, node);
 	}
 	pthread_mutex_unlock(&mirror->lock);
+	return known;
 }
 
 void mirror_set_attributes(struct mirror *mirror, uint64_t id, uint32_t mode, uint32_t uid, uint32_t gid,

@@ -42,7 +42,10 @@ class Client:
 
     def call(self, op: Op, node: int, body: bytes = b"") -> bytes:
         """The answer's body. Raises OSError for an error answer."""
-        unique = self.send(op, node, body)
+        return self.answer(self.send(op, node, body))
+
+    def answer(self, unique: int) -> bytes:
+        """The body of the answer to a request that was sent, which is the next to come. Raises OSError."""
         while True:
             answer = self._socket.recv(1 << 17)
             _, number, answered = wire.OUT_HEADER.unpack_from(answer)

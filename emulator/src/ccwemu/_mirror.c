@@ -116,12 +116,13 @@ static PyObject *mirror_object_add(MirrorObject *self, PyObject *args)
 static PyObject *mirror_object_remove(MirrorObject *self, PyObject *args)
 {
 	unsigned long long id;
+	bool known;
 
 	if (!PyArg_ParseTuple(args, "K", &id))
 		return NULL;
-	mirror_remove(self->mirror, id);
+	known = mirror_remove(self->mirror, id);
 	release_owners(self);
-	Py_RETURN_NONE;
+	return PyBool_FromLong(known);
 }
 
 static PyObject *mirror_object_set_attributes(MirrorObject *self, PyObject *args)

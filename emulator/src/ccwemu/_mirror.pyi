@@ -29,8 +29,8 @@ class Mirror:
 
         Raises OSError: ENOENT (no such directory), EEXIST, EINVAL (name, mode).
         """
-    def remove(self, node: int, /) -> None:
-        """Take a node and all below it out. One that is not there is no error."""
+    def remove(self, node: int, /) -> bool:
+        """Take a node and all below it out; whether the kernel knows it. One that is not there is no error."""
     def set_attributes(self, node: int, mode: int, uid: int, gid: int, mtime: int, /) -> None: ...
     def is_known(self, node: int, /) -> bool: ...
     def owner(self, node: int, /) -> object | None: ...

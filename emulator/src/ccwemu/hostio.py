@@ -17,6 +17,7 @@ from ccwemu import channel
 from ccwemu.faults.armed import ArmedDevice
 from ccwemu.faults.board import Board
 from ccwemu.faults.model import Fault
+from ccwemu.machine import waiting
 from ccwemu.machine.ccwdriver import EXPIRES, Ccw, ChannelDevice, Ending
 from ccwemu.machine.dasd.program import AREA_SIZE, IRB_SIZE, ProgramArea
 from ccwemu.machine.spec import DasdSpec, SubchannelSpec
@@ -74,6 +75,7 @@ class HostChannel:
         cc, irb = self._subchannel.test()
         if cc != 1:
             return cc, irb
+        waiting.announce()
         if self._gone.wait(expires):
             return 3, bytes(IRB_SIZE)
         self._subchannel.clear()

@@ -26,6 +26,22 @@ def check_open(node: Attribute, flags: int, rules: Rules) -> None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
+def must_live(node: Node) -> None:
+    """Raises OSError(ENODEV) where a node has left its tree."""
+    if not node.alive:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+
+def store(node: Attribute, data: bytes, rules: Rules, lock: MachineLock) -> int:
+    """One store; the number of bytes taken, which is all that one write() brings up to the limit. Raises OSError."""
+    must_live(node)
+    data = data[: rules.write_limit]
+    value = data.split(b"\0", 1)[0] if rules.cut_at_nul else data
+    with lock:
+        node.store(value)
+    return len(data)
+
+
 @dataclass
 class OpenAttribute:
     """An open attribute: what it read last, and how far the reader is."""
@@ -48,18 +64,8 @@ class OpenAttribute:
         self.position = offset + len(data)
         return data
 
-    def store(self, data: bytes) -> int:
-        """One store; the number of bytes taken, which is all that one write() brings up to the limit."""
-        self._must_live()
-        data = data[: self.rules.write_limit]
-        value = data.split(b"\0", 1)[0] if self.rules.cut_at_nul else data
-        with self.lock:
-            self.node.store(value)
-        return len(data)
-
     def _must_live(self) -> None:
-        if not self.node.alive:
-            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        must_live(self.node)
 
     def poll(self) -> int:
         """Always ready; exceptional as well before the first read and once the device has vanished.

@@ -15,9 +15,10 @@ import time
 from collections import deque
 
 from ccwemu.faces import wire
-from ccwemu.faces.files import Handle, OpenAttribute, OpenDeviceFile, OpenDirectory, check_open
+from ccwemu.faces.files import Handle, OpenAttribute, OpenDeviceFile, OpenDirectory, check_open, store
 from ccwemu.faces.rules import DEVICES, FOREVER, SYSFS, Rules, Wiring
 from ccwemu.faces.wire import Op, Request, Session
+from ccwemu.machine import waiting
 from ccwemu.machine.tree import Attribute, DeviceFile, Directory, Link, Node
 
 _ENOENT = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -43,12 +44,13 @@ class TreeFace:
         self._lookups: dict[int, int] = {}
         self._handles: dict[int, Handle] = {}
         self._next_handle = 1
+        self._open_devices = 0
         self._stale: deque[tuple[int, str | None]] = deque()
         self._flushing = threading.Lock()
         self._guard = threading.Lock()
         self.stores = 0
         """How often somebody wrote to an attribute, the writes that were refused among them."""
-        blocking = frozenset({Op.WRITE, Op.OPEN, Op.READ}) if rules is DEVICES else frozenset({Op.WRITE})
+        blocking = frozenset({Op.WRITE, Op.OPEN, Op.READ}) if rules is DEVICES else frozenset()
         at_once = frozenset({Op.RELEASE}) if rules is DEVICES else frozenset()
         self.session = Session(fd, name, self._handlers(), blocking, rules.max_write, at_once, self._receive)
 
@@ -69,14 +71,17 @@ class TreeFace:
 
     def _tree_changed(self, parent: Directory, node: Node) -> None:
         """Called by the tree, mostly with the machine's lock held: only note what the kernel must forget."""
+        self._note_stale(parent, node, not node.alive and self._knows(node.ino))
+
+    def _note_stale(self, parent: Directory, node: Node, known: bool) -> None:
+        """``known``: the kernel has the name of a node that has gone. What it asks for each time it need not forget."""
         nodeid = self._number(parent)
-        if not self._knows(nodeid):
-            return
-        if not node.alive:
+        entry, attributes = known and self._entry_valid(node) > 0, isinstance(node, Directory) and self._knows(nodeid)
+        if entry:
             self._stale.append((nodeid, node.name))
-        if isinstance(node, Directory):
+        if attributes:
             self._stale.append((nodeid, None))
-        if self._stale:
+        if entry or attributes:
             self._wiring.noted()
 
     def forget_stale(self) -> None:
@@ -84,13 +89,29 @@ class TreeFace:
 
         The kernel takes a directory's lock for it, which a caller may hold who waits for an answer from here.
         """
-        with self._flushing:
+        if not self._flushing.acquire(blocking=False):
+            waiting.announce()
+            self._flushing.acquire()
+        try:
             while self._stale:
                 nodeid, name = self._stale.popleft()
                 if name is None:
                     self.session.invalidate_attributes(nodeid)
                 else:
+                    waiting.announce()
                     self.session.invalidate_entry(nodeid, name)
+        finally:
+            self._flushing.release()
+
+    def catch_up(self) -> None:
+        """See to it that every device file that was closed is closed here as well. Never called with the lock held.
+
+        The kernel reports the last close without waiting for an answer: who closes a disk and then takes it offline
+        must not find it in use.
+        """
+        if self._open_devices:
+            waiting.announce()
+            self.session.catch_up()
 
     def _handlers(self) -> dict[Op, wire.Handler]:
         refuse = self._refuse
@@ -295,6 +316,8 @@ class TreeFace:
         elif isinstance(node, DeviceFile):
             with self._wiring.lock:
                 handle = OpenDeviceFile(node, node.open(flags))
+            with self._guard:
+                self._open_devices += 1
         else:
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
         return wire.OPEN_OUT.pack(self._add_handle(handle), wire.FOPEN_DIRECT_IO, 0)
@@ -314,14 +337,17 @@ class TreeFace:
         if isinstance(handle, OpenDeviceFile):
             return wire.WRITE_OUT.pack(handle.device.write(offset, data), 0)
         assert isinstance(handle, OpenAttribute)
+        return self._stored(handle.node, data)
+
+    def _stored(self, node: Attribute, data: bytes) -> bytes:
+        """The answer to a write to an attribute."""
         with self._guard:
             self.stores += 1
-        self._wiring.before_store()
-        try:
-            taken = handle.store(data)
-        finally:
-            self.forget_stale()
-            self._wiring.changed()
+        with self._wiring.store():
+            try:
+                taken = store(node, data, self._rules, self._wiring.lock)
+            finally:
+                self.forget_stale()
         return wire.WRITE_OUT.pack(taken, 0)
 
     def _fsync(self, request: Request, body: memoryview) -> bytes:
@@ -335,7 +361,11 @@ class TreeFace:
         with self._guard:
             handle = self._handles.pop(number, None)
         if isinstance(handle, OpenDeviceFile):
-            handle.device.close()
+            try:
+                handle.device.close()
+            finally:
+                with self._guard:
+                    self._open_devices -= 1
         return b""
 
     def _poll(self, request: Request, body: memoryview) -> bytes:

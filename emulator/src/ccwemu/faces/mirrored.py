@@ -26,6 +26,8 @@ class MirroredFace(TreeFace):
 
     def __init__(self, root: Directory, fd: int, *, name: str, wiring: Wiring | None = None) -> None:
         self._mirror = Mirror(root, root.type_bits | root.mode, root.uid, root.gid, _nanoseconds(root))
+        self._quiet = False
+        """Something was read since the latest change: more will be, before the next one."""
         super().__init__(root, fd, name=name, rules=SYSFS, wiring=wiring)
 
     def start(self) -> None:
@@ -33,12 +35,12 @@ class MirroredFace(TreeFace):
         with lock.reading():
             for child in self._root:
                 self._add(self._root, child)
-            lock.watch(self._mirror.set_changing)
+            lock.watch(self._changing)
             self._root.watchers.append(self._tree_changed)
         self.session.start()
 
     def close(self) -> None:
-        self._wiring.lock.unwatch(self._mirror.set_changing)
+        self._wiring.lock.unwatch(self._changing)
         super().close()
 
     def counts(self) -> dict[str, int]:
@@ -48,14 +50,19 @@ class MirroredFace(TreeFace):
     def _receive(self, fd: int, buffer: bytearray) -> int:
         return self._mirror.receive(fd, buffer)
 
+    def _changing(self, changing: bool) -> None:
+        self._quiet = False
+        self._mirror.set_changing(changing)
+
     # -- telling the mirror -----------------------------------------------------------------------------------------
 
     def _tree_changed(self, parent: Directory, node: Node) -> None:
+        known = False
         if node.alive:
             self._add(parent, node)
         else:
-            self._mirror.remove(node.ino)
-        super()._tree_changed(parent, node)
+            known = self._mirror.remove(node.ino)
+        self._note_stale(parent, node, known)
 
     def _add(self, parent: Directory, node: Node) -> None:
         """Add a node with all below it."""
@@ -121,11 +128,20 @@ class MirroredFace(TreeFace):
             content, problem = _made(node)
             data = content[offset : offset + size]
             self._mirror.supply(number, content, problem, offset + len(data))
-            for other in _beside(node):
+            for other in _beside(node) if self._quiet else ():
                 self._mirror.keep(other.ino, *_made(other))
+            self._quiet = True
         if problem:
             raise OSError(problem, os.strerror(problem))
         return data
+
+    def _write(self, request: Request, body: memoryview) -> bytes:
+        number, _, size, *_ = wire.WRITE_IN.unpack_from(body)
+        if not number & HANDLE:
+            return super()._write(request, body)
+        node = self._mirror.opened(number)
+        assert isinstance(node, Attribute)
+        return self._stored(node, bytes(body[wire.WRITE_IN.size : wire.WRITE_IN.size + size]))
 
 
 def _nanoseconds(node: Node) -> int:

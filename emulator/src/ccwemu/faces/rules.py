@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from ccwemu.machine.lock import MachineLock
@@ -40,9 +41,7 @@ class Wiring:
 
     lock: MachineLock = field(default_factory=MachineLock)
     """The machine's: held around every show (to read), store and open."""
-    before_store: Callable[[], None] = lambda: None
-    """Called before each store, without the lock."""
-    changed: Callable[[], None] = lambda: None
-    """Called after each store, before who wrote is answered, without the lock."""
+    store: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Entered for each store, without the lock, and left before who wrote is answered."""
     noted: Callable[[], None] = lambda: None
     """Called, possibly with the lock held, when there is something for ``forget_stale`` to do."""

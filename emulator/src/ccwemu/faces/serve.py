@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from ccwemu.faces.devnodes import devices_face
@@ -12,6 +14,7 @@ from ccwemu.faces.fuse import TreeFace
 from ccwemu.faces.procfs import procfs_face
 from ccwemu.faces.rules import Wiring
 from ccwemu.faces.sysfs import sysfs_face
+from ccwemu.machine import waiting
 from ccwemu.machine.lock import MachineLock
 from ccwemu.machine.tree import Directory
 
@@ -39,7 +42,9 @@ class Faces:
         self._real_proc: int | None = None
         self._noted = threading.Event()
         self._closed = False
-        self._wiring = Wiring(machine.lock, self.catch_up, self.refresh, self._noted.set)
+        self._storing: set[int] = set()
+        """Threads in a store, at whose end names are forgotten anyway."""
+        self._wiring = Wiring(machine.lock, self._store, self._note)
         threading.Thread(target=self._refresh_when_noted, name=f"{node} names", daemon=True).start()
 
     def serve(self, face: str, fd: int, real_proc: int | None) -> None:
@@ -54,25 +59,33 @@ class Faces:
             served = procfs_face(machine.proc, fd, real_proc, node, wiring)
         else:
             raise ValueError(f"no such face: {face}")
-        self._faces.append(served)
+        self._faces = [*self._faces, served]  # others go through it meanwhile
         served.start()
 
     def stores(self) -> int:
         """How often the node has written to attributes, those of its /proc included, since its boot."""
         return sum(face.stores for face in list(self._faces))
 
-    def catch_up(self) -> None:
-        """See to it that every file that was closed in the node is closed here as well.
+    @contextmanager
+    def _store(self) -> Iterator[None]:
+        me = threading.get_ident()
+        self._storing.add(me)
+        try:
+            with waiting.told(self._noted.set):
+                for face in self._faces:
+                    face.catch_up()
+                yield
+        finally:
+            self._storing.discard(me)
+            self.refresh()
 
-        The kernel reports the last close without waiting for an answer: who closes a disk and then takes it offline
-        must not find it in use.
-        """
-        for face in list(self._faces):
-            face.session.catch_up()
+    def _note(self) -> None:
+        if threading.get_ident() not in self._storing:
+            self._noted.set()
 
     def refresh(self) -> None:
         """Have the kernel forget the names of what the machine has removed. Never called with its lock held."""
-        for face in list(self._faces):
+        for face in self._faces:
             face.forget_stale()
 
     def _refresh_when_noted(self) -> None:
@@ -85,9 +98,9 @@ class Faces:
     def close(self) -> None:
         self._closed = True
         self._noted.set()
-        for face in self._faces:
+        faces, self._faces = self._faces, []
+        for face in faces:
             face.close()
-        self._faces.clear()
         if self._real_proc is not None:
             os.close(self._real_proc)
             self._real_proc = None

@@ -22,6 +22,8 @@ from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
 
+from ccwemu.machine import waiting
+
 log = logging.getLogger(__name__)
 
 ROOT_ID = 1
@@ -150,12 +152,28 @@ Receive = Callable[[int, bytearray], int]
 """Reads a request from a descriptor into a buffer and returns its size; it may answer others before. Raises OSError."""
 
 
+class _Turn:
+    """A thread's turn to read the descriptor: it ends once."""
+
+    __slots__ = ("_hand_over", "ended")
+
+    def __init__(self, hand_over: Callable[[], None]) -> None:
+        self._hand_over = hand_over
+        self.ended = False
+
+    def end(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self._hand_over()
+
+
 class Session:
     """One mount. ``handlers`` answers each request code; one without a handler is answered ENOSYS.
 
-    One thread at a time reads the descriptor. A request named in ``blocking`` (it may wait for the machine, or move
-    data) hands the reading to another thread first, so that it never holds up the others. One named in ``at_once`` is
-    answered before anything else is read, so that :meth:`catch_up` can promise that none is left.
+    One thread at a time reads the descriptor and answers. Where it is about to wait it hands the reading to another
+    thread (:mod:`ccwemu.machine.waiting`), so that it never holds up the others; a request named in ``blocking``, which
+    moves data, does so from the start. One named in ``at_once`` is answered before anything else is read, so that
+    :meth:`catch_up` can promise that none is left.
     """
 
     def __init__(
@@ -267,11 +285,12 @@ class Session:
                 return
             if received is None or received.done:
                 continue
-            blocking = received.request.op in self._blocking
-            if blocking:
-                self._hand_over()
-            self._answer(received.request, received.body)
-            if blocking:
+            turn = _Turn(self._hand_over)
+            if received.request.op in self._blocking:
+                turn.end()
+            with waiting.told(turn.end):
+                self._answer(received.request, received.body)
+            if turn.ended:
                 self._become_spare()
 
     def _receive(self, buffer: bytearray) -> _Received | None:

@@ -25,6 +25,9 @@ from ccwemu.namespace.unshare import become_subreaper, choose_id_map
 
 log = logging.getLogger(__name__)
 
+SWITCH_INTERVAL = 0.0002
+"""Seconds after which a thread that computes (a rule for a uevent) lets one go on that has a request to answer."""
+
 
 class Daemon:
     """A running lab."""
@@ -121,6 +124,7 @@ def main(argv: list[str]) -> int:
     directory, definition, report_fd = argv[0], argv[1], int(argv[2])
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     become_subreaper()
+    sys.setswitchinterval(SWITCH_INTERVAL)
     with os.fdopen(report_fd, "w", encoding="utf-8", buffering=1) as report:
         daemon = _start(definition, directory, lambda message: report.write(json.dumps(message) + "\n"))
     if daemon is None:

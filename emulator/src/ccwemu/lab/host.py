@@ -35,6 +35,7 @@ from ccwemu.machine.spec import DasdSpec, MachineSpec, PlaceSpec
 from ccwemu.machine.tree import Attribute
 from ccwemu.namespace import given, root
 from ccwemu.namespace.launch import Mount, Namespace, NodeSpec, launch
+from ccwemu.namespace.mounts import MountTable
 from ccwemu.namespace.unshare import IdMap
 from ccwemu.userspace.files import NodeFiles
 from ccwemu.userspace.journal import Journal
@@ -78,6 +79,7 @@ class Host:
         self._faults = Board()
         self._machine_spec = self._with_images(spec.machine)
         self._namespace: Namespace | None = None
+        self._mount_table: MountTable | None = None
         self._faces: Faces | None = None
         self._server: Server | None = None
         self._machine: Machine | None = None
@@ -176,6 +178,7 @@ class Host:
             except BaseException:
                 self._close()
                 raise
+            self._mount_table = MountTable(self._namespace.pid)
             self._machine = machine
             threading.Thread(target=self._watch, args=(self._namespace,), daemon=True).start()
             boot = self._boot_userspace(machine, directory, self._namespace, self._faces, ipl, late)
@@ -270,6 +273,9 @@ class Host:
         if self._machine is not None:
             self._machine.shutdown()
             self._machine = None
+        if self._mount_table is not None:
+            self._mount_table.close()
+            self._mount_table = None
 
     def _listen(self, machine: Machine, faces: Faces, directory: str) -> Server:
         reboot, off = self._soon(self._try_reboot), self._soon(self._power_off)
@@ -338,13 +344,9 @@ class Host:
 
     def _mounts_of(self, name: str) -> int:
         """How many mounts of the node have a block device as their source, guests' namespaces not counted."""
-        pid = self.pid
-        if pid is None:
-            return 0
-        source = f"/dev/{name}"
+        table = self._mount_table
         try:
-            with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as lines:
-                return sum(line.partition(" - ")[2].split(" ")[1:2] == [source] for line in lines)
+            return table.count(f"/dev/{name}") if table is not None else 0
         except OSError:
             return 0
 

@@ -34,12 +34,17 @@ class DeviceMutex:
         self._lock = lock
         self._owner: int | None = None
         self._depth = 0
+        self._waiting = 0
 
     def __enter__(self) -> None:
         self._lock.acquire()
         me = threading.get_ident()
         while self._owner not in (None, me):
-            self._lock.wait()
+            self._waiting += 1
+            try:
+                self._lock.wait()
+            finally:
+                self._waiting -= 1
         self._owner = me
         self._depth += 1
 
@@ -47,7 +52,8 @@ class DeviceMutex:
         self._depth -= 1
         if self._depth == 0:
             self._owner = None
-            self._lock.notify_all()
+            if self._waiting:
+                self._lock.notify_all()
         self._lock.release()
 
 

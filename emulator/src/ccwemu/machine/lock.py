@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ccwemu.machine import waiting
+
 Watcher = Callable[[bool], object]
 """Called with True before anything may change, with False when it no longer can."""
 
@@ -27,8 +29,12 @@ class _CountedLock:
                 watcher(changing)
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        if not self._lock.acquire(blocking, timeout):
-            return False
+        if not self._lock.acquire(False):
+            if not blocking:
+                return False
+            waiting.announce()
+            if not self._lock.acquire(True, timeout):
+                return False
         self._depth += 1
         if self._depth == 1:
             self._tell(True)
@@ -48,13 +54,18 @@ class _CountedLock:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        with self._lock:
+        if not self._lock.acquire(False):
+            waiting.announce()
+            self._lock.acquire()
+        try:
             before = self._reading
             self._reading = before or not self._depth
             try:
                 yield
             finally:
                 self._reading = before
+        finally:
+            self._lock.release()
 
     # Who waits lets others change the machine, and may go on changing it afterwards.
 
@@ -84,6 +95,10 @@ class MachineLock(threading.Condition):
     def __init__(self) -> None:
         self._counted = _CountedLock()
         super().__init__(self._counted)  # type: ignore[arg-type]
+
+    def wait(self, timeout: float | None = None) -> bool:
+        waiting.announce()
+        return super().wait(timeout)
 
     @contextmanager
     def reading(self) -> Iterator[None]:

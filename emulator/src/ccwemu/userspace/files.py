@@ -57,5 +57,11 @@ class NodeFiles:
 
     def stamp(self, directories: Sequence[str]) -> tuple[int, ...]:
         """Another value when a directory has another content (udevd looks at the same)."""
-        places = [self._place(directory) for directory in directories]
-        return tuple(place.stat().st_mtime_ns if place is not None and place.is_dir() else 0 for place in places)
+        return tuple(_changed(path if _is_shared(path) else f"{self._root}{path}") for path in directories)
+
+
+def _changed(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0

@@ -87,13 +87,14 @@ static void mirror_object_dealloc(MirrorObject *self)
 static PyObject *mirror_object_add(MirrorObject *self, PyObject *args)
 {
 	struct mirror_entry entry = {0};
-	unsigned long long parent, id, size, mtime, target;
+	unsigned long long parent, id, size, target;
 	unsigned mode, uid, gid;
 	Py_ssize_t name_length, content_size = 0;
+	double mtime;
 	PyObject *owner;
 	int error;
 
-	if (!PyArg_ParseTuple(args, "KKy#IIIKKz#KO", &parent, &id, &entry.name, &name_length, &mode, &uid, &gid, &size,
+	if (!PyArg_ParseTuple(args, "KKs#IIIKdz#KO", &parent, &id, &entry.name, &name_length, &mode, &uid, &gid, &size,
 			      &mtime, (const char **)&entry.content, &content_size, &target, &owner))
 		return NULL;
 	entry.id = id;
@@ -102,7 +103,7 @@ static PyObject *mirror_object_add(MirrorObject *self, PyObject *args)
 	entry.uid = uid;
 	entry.gid = gid;
 	entry.size = size;
-	entry.mtime = mtime;
+	entry.mtime = (uint64_t)(mtime * 1e9);
 	entry.content_size = (size_t)content_size;
 	entry.target = target;
 	entry.owner = owner;

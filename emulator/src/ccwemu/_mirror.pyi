@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A compiled mirror of a tree (mirror/mirror.h). Use :mod:`ccwemu.faces.mirrored`.
 
-Node 1 is the root. Modes have type bits; times are nanoseconds since 1970. Owners are the caller's objects, which the
-mirror holds on to while a node is in the tree or the kernel knows it.
+Node 1 is the root. Modes have type bits; times are nanoseconds since 1970, seconds of what is added. Owners are the
+caller's objects, which the mirror holds on to while a node is in the tree or the kernel knows it.
 """
 
 HANDLE: int
@@ -14,12 +14,12 @@ class Mirror:
         self,
         parent: int,
         node: int,
-        name: bytes,
+        name: str | bytes,
         mode: int,
         uid: int,
         gid: int,
         size: int,
-        mtime: int,
+        mtime: float,
         content: bytes | None,
         target: int,
         owner: object,

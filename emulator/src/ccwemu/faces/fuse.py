@@ -12,7 +12,6 @@ import os
 import stat
 import threading
 import time
-from collections import deque
 
 from ccwemu.faces import wire
 from ccwemu.faces.files import Handle, OpenAttribute, OpenDeviceFile, OpenDirectory, check_open, store
@@ -45,7 +44,7 @@ class TreeFace:
         self._handles: dict[int, Handle] = {}
         self._next_handle = 1
         self._open_devices = 0
-        self._stale: deque[tuple[int, str | None]] = deque()
+        self._stale: dict[tuple[int, str | None], None] = {}
         self._flushing = threading.Lock()
         self._guard = threading.Lock()
         self.stores = 0
@@ -75,13 +74,15 @@ class TreeFace:
 
     def _note_stale(self, parent: Directory, node: Node, known: bool) -> None:
         """``known``: the kernel has the name of a node that has gone. What it asks for each time it need not forget."""
+        is_directory = isinstance(node, Directory)
+        if not (known or is_directory):
+            return
         nodeid = self._number(parent)
-        entry, attributes = known and self._entry_valid(node) > 0, isinstance(node, Directory) and self._knows(nodeid)
-        if entry:
-            self._stale.append((nodeid, node.name))
-        if attributes:
-            self._stale.append((nodeid, None))
-        if entry or attributes:
+        if known and self._entry_valid(node):
+            self._stale[nodeid, node.name] = None
+        if is_directory and self._knows(nodeid):
+            self._stale[nodeid, None] = None
+        if self._stale:
             self._wiring.noted()
 
     def forget_stale(self) -> None:
@@ -94,7 +95,7 @@ class TreeFace:
             self._flushing.acquire()
         try:
             while self._stale:
-                nodeid, name = self._stale.popleft()
+                (nodeid, name), _ = self._stale.popitem()
                 if name is None:
                     self.session.invalidate_attributes(nodeid)
                 else:
@@ -343,11 +344,11 @@ class TreeFace:
         """The answer to a write to an attribute."""
         with self._guard:
             self.stores += 1
-        with self._wiring.store():
-            try:
+        try:
+            with self._wiring.store():
                 taken = store(node, data, self._rules, self._wiring.lock)
-            finally:
-                self.forget_stale()
+        finally:
+            self.forget_stale()
         return wire.WRITE_OUT.pack(taken, 0)
 
     def _fsync(self, request: Request, body: memoryview) -> bytes:

@@ -74,7 +74,7 @@ class Evaluation:
                 if rule.file != skip_to[0]:
                     self._warn(f'{skip_to[0]}: GOTO="{skip_to[1]}": the file has no such LABEL behind it')
                 skip_to = None
-            if self._holds(rule):
+            if rule.concerns(self._event.action) and self._holds(rule):
                 label = self._assign(rule)
                 skip_to = (rule.file, label) if label is not None else None
         return self.outcome

@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 _TOKEN = re.compile(r'\s*([A-Z_]+)(?:\{([^}]*)\})?\s*(==|!=|\+=|-=|:=|=)\s*([ei]?)"((?:[^"\\]|\\.)*)"\s*,?')
+
+_PATTERN = re.compile(r"[*?\[]")
 
 Warn = Callable[[str], None]
 """Told of what is not understood; the text begins with file and line."""
@@ -57,6 +60,16 @@ class Rule:
     parent_matches: tuple[Token, ...]
     assignments: tuple[Token, ...]
     label: str | None = None
+
+    def concerns(self, action: str) -> bool:
+        """False where the rule is for other actions, said in so many words. Most events are no rule's."""
+        return self._actions is None or action in self._actions
+
+    @cached_property
+    def _actions(self) -> frozenset[str] | None:
+        named = [token.value for token in self.matches if token.key == "ACTION" and token.op == "=="]
+        plain = [frozenset(value.split("|")) for value in named if not _PATTERN.search(value)]
+        return frozenset.intersection(*plain) if plain else None
 
     @property
     def where(self) -> str:

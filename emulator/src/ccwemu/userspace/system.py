@@ -14,6 +14,7 @@ import errno
 import logging
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ SHARED_RULES = ("/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/ud
 SHARED_PATTERNS = ("*driverctl*.rules", "*mdevctl*.rules")
 """Of the rules that packages bring, the ones of these: the others are those of the machine that all of it runs on."""
 
+GATHERED = 0.001
+"""Seconds for which events are gathered: one change makes several, and waking this thread for each costs more."""
 EVENT_TIMEOUT = 180.0
 """Seconds that udevd gives a program."""
 
@@ -84,6 +87,7 @@ class System:
         self._queue = EventQueue()
         self._arrived: deque[Uevent] = deque()
         self._wake = threading.Condition()
+        self._asleep = False
         self._active: set[str] = set()
         """Units that have succeeded and remain."""
         self._ready: list[Steps] = []
@@ -135,10 +139,13 @@ class System:
     def _follow(self) -> None:
         while True:
             with self._wake:
+                self._asleep = True  # first: who arrives from now on wakes this thread
                 while not self._arrived and not self._closed:
                     self._wake.wait()
+                self._asleep = False
             if self._closed:
                 return
+            time.sleep(GATHERED)
             self._read_rules()
             self._take_arrived()
             try:
@@ -162,9 +169,10 @@ class System:
 
     def _arrive(self, event: Uevent) -> None:
         """Called under the machine's lock."""
-        with self._wake:
-            self._arrived.append(event)
-            self._wake.notify_all()
+        self._arrived.append(event)
+        if self._asleep:
+            with self._wake:
+                self._wake.notify_all()
 
     def _take_arrived(self) -> None:
         while self._arrived:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run planned steps. No write is believed: each is read back. When one fails, what was done is undone.
+"""Run planned steps. No write is believed: its effect is read back, or shown by that of the next. When one fails, what
+was done is undone.
 
 The journal is written before the first step and after the last, for the whole list at once: between the two the process
 may be killed at any moment, and the next run finds what it needs.
@@ -81,7 +82,13 @@ def _sentences(steps: Sequence[Step], device: BusId | None) -> str:
 
 
 def run_step(host: Host, step: Step) -> None:
-    """Run one step and read it back. Raises HostError, JournalError.
+    """Run one step and read it back. Raises HostError, JournalError."""
+    KINDS[step.kind].guard(host, step)
+    _read_back(host, step, _attempt(host, step))
+
+
+def _attempt(host: Host, step: Step) -> HostError | None:
+    """Run a step; the error that the kernel answered with. Raises JournalError.
 
     Others work on a device too: where udev was first (a rule of chzdev sets a disk online, one of mdevctl creates a
     mediated device), the kernel answers with an error, and what is wanted is there or about to be.
@@ -99,11 +106,18 @@ def run_step(host: Host, step: Step) -> None:
         return True
 
     host.wait_for(run, AGAIN_TIMEOUT)
-    if host.wait_for(lambda: kind.holds(host, step), READ_BACK_TIMEOUT):
-        return
-    if errors:
-        raise errors[0]
-    raise HostError("read back", step.path, 0, text=f"the write of {step.written!r} was accepted but had no effect")
+    return errors[0] if errors else None
+
+
+def _read_back(host: Host, step: Step, error: HostError | None) -> None:
+    """Wait until a step has its effect. Raises ``error``, or a HostError that says that there is none."""
+    if not host.wait_for(lambda: KINDS[step.kind].holds(host, step), READ_BACK_TIMEOUT):
+        raise error or _without_effect(step)
+
+
+def _without_effect(step: Step) -> HostError:
+    text = f"the write of {step.written!r} was accepted but had no effect"
+    return HostError("read back", step.path, 0, text=text)
 
 
 def apply(host: Host, plan: Plan, keep: bool = False, progress: Progress | None = None) -> list[Step]:
@@ -131,20 +145,42 @@ def apply(host: Host, plan: Plan, keep: bool = False, progress: Progress | None 
 
 
 class _Failed(Exception):
-    """A device's step failed. ``tried``: its steps so far, the failed one included."""
+    """A device's step failed. ``tried``: its steps so far, the failed one (the last, mostly) among them."""
 
-    def __init__(self, tried: Sequence[Step], cause: Exception) -> None:
+    def __init__(self, tried: Sequence[Step], step: Step, cause: Exception) -> None:
         super().__init__(str(cause))
         self.tried = list(tried)
+        self.step = step
         self.cause = cause
 
 
 def _run_device(host: Host, device: DevicePlan) -> None:
+    unread: list[Step] = []
+    read_back = ""
     for number, step in enumerate(device.steps):
+        kind, following = KINDS[step.kind], device.steps[number + 1 : number + 2]
         try:
-            run_step(host, step)
+            if read_back not in kind.guarded_by:
+                kind.guard(host, step)
+            error = _attempt(host, step)
+            if error is None and any(step.kind in KINDS[one.kind].shows for one in following):
+                unread.append(step)
+                read_back = ""
+                continue
+            _read_back(host, step, error)
         except Exception as exc:  # whatever it is: nothing stays half done
-            raise _Failed(device.steps[: number + 1], exc) from exc
+            raise _Failed(device.steps[: number + 1], *_culprit(host, unread, step, exc)) from exc
+        unread.clear()
+        read_back = step.kind
+
+
+def _culprit(host: Host, unread: Sequence[Step], step: Step, cause: Exception) -> tuple[Step, Exception]:
+    """The step that failed, or the first of those before it, not read back until now, that has had no effect."""
+    for earlier in unread:
+        before = earlier.inverse
+        if before is not None and KINDS[before.kind].holds(host, before):
+            return earlier, _without_effect(earlier)
+    return step, cause
 
 
 def write_notes(host: Host, notes: Sequence[Step], done: Sequence[Step]) -> None:
@@ -187,9 +223,10 @@ def _clean_up(
     undone += _unnote(host, unnote, stuck)
     if keep:
         _forget(host, finished, stuck)
-    missing = list(device.steps[len(tried) - 1 :]) + ([device.forget] if device.forget else []) if back else []
-    stays += tried[:-1] if back else []
-    return StepFailed(tried[-1], failure.cause, stays, undone, stuck, missing)
+    at = tried.index(failure.step)
+    missing = list(device.steps[at:]) + ([device.forget] if device.forget else []) if back else []
+    stays += tried[:at] if back else []
+    return StepFailed(failure.step, failure.cause, stays, undone, stuck, missing)
 
 
 def _unnote(host: Host, devices: Sequence[DevicePlan], stuck: list[str]) -> list[Step]:

@@ -20,6 +20,7 @@ from ._kept import Kept
 from ._model import DASD_DRIVERS, MDEV_TYPE, VFIO_CCW, BlockDevice, CcwDevice, Mdev, Subchannel
 from ._sysfs import (
     CCW_DEVICES,
+    CHANNEL_SUBSYSTEM,
     CSS_DEVICES,
     CSS_DRIVERS,
     MDEV_DEVICES,
@@ -90,11 +91,11 @@ def observe_subchannel(view: View, busid: BusId, device: BusId | None = None, in
 
     ``in_use``: ask whether its mediated device is.
     """
-    host, path = view.host, f"{CSS_DEVICES}/{busid}"
+    host, path = view.host, f"{CHANNEL_SUBSYSTEM}/{busid}"
     driver = view.buses.css_driver.get(str(busid), "")
     override = host.get(f"{path}/driver_override") if view.whole else NO_OVERRIDE
     there = device is not None and str(device) in view.buses.devices
-    ccw = observe_ccw(host, device, view.blocks, view.uses) if device is not None and there else None
+    ccw = observe_ccw(host, device, view.blocks, view.uses, f"{path}/{device}") if device and there else None
     carried = observe_mdevs(view, busid, in_use) if driver == VFIO_CCW else ()
     instances = f"{path}/mdev_supported_types/{MDEV_TYPE}/available_instances"
     return Subchannel(
@@ -113,9 +114,12 @@ def observe_subchannel(view: View, busid: BusId, device: BusId | None = None, in
     )
 
 
-def observe_ccw(host: Host, busid: BusId, blocks: Blocks | None, uses: Uses | None) -> CcwDevice:
-    """A CCW device that exists; with its disks and its users when those of the host are given."""
-    path = f"{CCW_DEVICES}/{busid}"
+def observe_ccw(host: Host, busid: BusId, blocks: Blocks | None, uses: Uses | None, directory: str = "") -> CcwDevice:
+    """A CCW device that exists; with its disks and its users when those of the host are given.
+
+    ``directory``: its own where that is known, so that the bus's link need not be followed at each look.
+    """
+    path = directory or f"{CCW_DEVICES}/{busid}"
     facts = parse_uevent(host.get(f"{path}/uevent"))
     driver, online = facts.get("DRIVER", ""), host.get(f"{path}/online") == "1"
     # a DASD that is offline has no disk, and nobody can use it; one that is online without a disk may be an alias
@@ -152,7 +156,7 @@ def observe_block(host: Host, blocks: Blocks, device_path: str, names: Iterable[
 
 def observe_mdevs(view: View, subchannel: BusId, in_use: bool) -> tuple[Mdev, ...]:
     """The mediated devices of a subchannel that vfio_ccw has."""
-    names = view.host.names(f"{CSS_DEVICES}/{subchannel}/mdev_supported_types/{MDEV_TYPE}/devices")
+    names = view.host.names(f"{CHANNEL_SUBSYSTEM}/{subchannel}/mdev_supported_types/{MDEV_TYPE}/devices")
     return tuple(observe_mdev(view, uuid, subchannel, in_use) for uuid in names)
 
 

@@ -30,6 +30,9 @@ COMMAND_PLACES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", 
 TEMPORARY = ".vfio_ccw-"
 """What the name of a file begins with that is to replace another one."""
 
+ATTRIBUTES = "/sys/"
+CHUNK = 65536
+
 REMOVE_TIMEOUT = 10.0
 """Seconds that a write which may block in the kernel is waited for."""
 READ_TIMEOUT = 10.0
@@ -70,6 +73,17 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _read_all(handle: int, attribute: bool) -> bytes:
+    """Until the end. A text attribute, at most a page, comes by one read (fs/sysfs/file.c): a second finds nothing."""
+    content = os.read(handle, CHUNK)
+    while content and not attribute:
+        more = os.read(handle, CHUNK)
+        if not more:
+            break
+        content += more
+    return content
 
 
 class Lock:
@@ -130,16 +144,15 @@ class Host:
 
     def read(self, path: str) -> str:
         """The whole text. Raises HostError."""
-        try:
-            with open(self._real(path), "rb", buffering=0) as handle:
-                return handle.read().decode("utf-8", "surrogateescape")
-        except OSError as exc:
-            raise HostError("read", path, exc.errno or 0) from exc
+        return self.read_bytes(path).decode("utf-8", "surrogateescape")
 
     def read_bytes(self, path: str) -> bytes:
         try:
-            with open(self._real(path), "rb", buffering=0) as handle:
-                return handle.read()
+            handle = os.open(self._real(path), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return _read_all(handle, path.startswith(ATTRIBUTES))
+            finally:
+                os.close(handle)
         except OSError as exc:
             raise HostError("read", path, exc.errno or 0) from exc
 

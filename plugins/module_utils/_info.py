@@ -22,7 +22,7 @@ from ._model import SUBCHANNEL_TYPES, CcwDevice, HostState, JournalEntry, Mdev, 
 from ._observe import complete, find, known_devices
 from ._ranges import expand, is_range
 from ._refusals import check
-from ._sysfs import CHANNEL_PATHS, CSS_DEVICES, bus_id_or_none
+from ._sysfs import CHANNEL_SUBSYSTEM, CSS_DEVICES, bus_id_or_none
 from ._users import observe_uses
 
 ONLY_ROOT_SEES = (
@@ -91,8 +91,8 @@ def _question(sub: Subchannel) -> Request:
 
 
 def _channel_paths(host: Host) -> list[dict[str, str]]:
-    names = [name for name in host.names(CHANNEL_PATHS) if name.startswith("chp0.")]
-    return [{"chpid": name[len("chp0.") :], "status": host.get(f"{CHANNEL_PATHS}/{name}/status")} for name in names]
+    names = [name for name in host.names(CHANNEL_SUBSYSTEM) if name.startswith("chp0.")]
+    return [{"chpid": name[len("chp0.") :], "status": host.get(f"{CHANNEL_SUBSYSTEM}/{name}/status")} for name in names]
 
 
 def _denied(host: Host, path: str) -> bool:

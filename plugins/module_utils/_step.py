@@ -4,7 +4,7 @@
 """What a step is: one change with its inverse.
 
 A value: _plan makes lists of steps without touching a host, _apply runs them. The kinds of steps are a table (KINDS),
-filled by the modules _steps_* of the buses.
+filled by the modules _steps_* of the buses. No write is believed, and nothing is looked at twice.
 """
 
 from __future__ import annotations
@@ -65,6 +65,12 @@ class Kind:
     holds: Callable[[Host, Step], bool]
     hint: str
     """What to do when it fails."""
+    guard: Callable[[Host, Step], None] = lambda host, step: None
+    """Looks right before it is run whether it may be. Raises HostError."""
+    guarded_by: frozenset[str] = frozenset()
+    """Kinds that, when they were read back right before it, have shown what the guard looks for."""
+    shows: frozenset[str] = frozenset()
+    """Kinds whose effect, when they come right before it, its guard or its own effect shows."""
 
 
 KINDS: dict[str, Kind] = {}

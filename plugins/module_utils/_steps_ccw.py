@@ -20,11 +20,6 @@ def refuse_online(host: Host, step: Step) -> None:
         raise HostError("write", step.path, errno.EBUSY, step.written, text)
 
 
-def _unbind(host: Host, step: Step) -> None:
-    refuse_online(host, step)
-    write(host, step)
-
-
 def _driver(host: Host, step: Step) -> str:
     return host.link_name(f"{CCW_DEVICES}/{step.subject}/driver")
 
@@ -50,14 +45,17 @@ KINDS.update(
             run=write,
             holds=lambda host, step: _online(host, step) == "1",
             hint=f"Check its channel paths (lscss), and that a driver is bound to it; {DMESG}",
+            shows=frozenset({"bind-subchannel"}),
         ),
         "unbind-ccw": Kind(
             path=lambda step: f"{CCW_DRIVERS}/{step.value}/unbind",
             written=subject,
             text=lambda step: f"unbind device {step.subject} from {step.value}",
-            run=_unbind,
+            run=write,
             holds=lambda host, step: _driver(host, step) == "",
             hint=DMESG,
+            guard=refuse_online,
+            shows=frozenset({"offline"}),
         ),
         "bind-ccw": Kind(
             path=lambda step: f"{CCW_DRIVERS}/{step.value}/bind",

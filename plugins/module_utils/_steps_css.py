@@ -20,7 +20,6 @@ RECOGNITION_TIMEOUT = 30.0
 
 
 def _unbind(host: Host, step: Step) -> None:
-    refuse_online(host, step)
     if step.value == VFIO_CCW:
         host.write_bounded(step.path, step.written)  # waits for whoever still has a mediated device open
     else:
@@ -67,8 +66,10 @@ KINDS.update(
             written=subject,
             text=lambda step: f"unbind subchannel {step.subject} from {step.value}",
             run=_unbind,
-            holds=lambda host, step: _driver(host, step) == "",
+            holds=lambda host, step: _driver(host, step) != step.value,
             hint=DMESG,
+            guard=refuse_online,
+            guarded_by=frozenset({"unbind-ccw"}),  # a device without a driver cannot be online
         ),
         "bind-subchannel": Kind(
             path=lambda step: f"{CSS_DRIVERS}/{step.value}/bind",
@@ -78,6 +79,7 @@ KINDS.update(
             holds=_bound,
             hint="The driver refuses QDIO subchannels, and those for which driver_override names another driver; "
             + DMESG,
+            shows=frozenset({"unbind-subchannel"}),
         ),
         "override": Kind(
             path=lambda step: f"{CSS_DEVICES}/{step.subject}/driver_override",

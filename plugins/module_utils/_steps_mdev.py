@@ -41,6 +41,7 @@ KINDS.update(
             holds=_ready,
             hint="The mediated device needs a driver: on kernels up to 5.14 module vfio_mdev must be loaded before; "
             + DMESG,
+            shows=frozenset({"bind-subchannel"}),
         ),
         "remove-mdev": Kind(
             path=lambda step: f"{MDEV_DEVICES}/{step.value}/remove",

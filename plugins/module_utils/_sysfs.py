@@ -15,7 +15,7 @@ MDEV_DEVICES = "/sys/bus/mdev/devices"
 MDEV_DRIVERS = "/sys/bus/mdev/drivers"
 VFIO_CCW_DRIVER = f"{CSS_DRIVERS}/vfio_ccw"
 IO_SUBCHANNEL_DRIVER = f"{CSS_DRIVERS}/io_subchannel"
-CHANNEL_PATHS = "/sys/devices/css0"
+CHANNEL_SUBSYSTEM = "/sys/devices/css0"
 NO_OVERRIDE = "(null)"
 
 DRIVERCTL_DIRECTORY = "/etc/driverctl.d"

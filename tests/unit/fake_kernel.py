@@ -112,7 +112,7 @@ class FakeHost(Host):
             raise HostError("read", path, errno.EACCES)
         if path == "/proc/partitions":
             return self.kernel.partitions()
-        if path.startswith("/sys/bus/ccw/devices/") and path.endswith("/uevent"):
+        if path.startswith(("/sys/bus/ccw/devices/", "/sys/devices/css0/")) and path.endswith("/uevent"):
             return self.kernel.uevent(path.split("/")[-2])
         return super().read(path)
 

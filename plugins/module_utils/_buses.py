@@ -86,17 +86,19 @@ def parents(view: View, devices: Iterable[BusId]) -> dict[BusId, BusId]:
     return {device: parent for device, parent in found.items() if parent is not None}
 
 
-def observe_subchannel(view: View, busid: BusId, device: BusId | None = None, in_use: bool = True) -> Subchannel:
+def observe_subchannel(
+    view: View, busid: BusId, device: BusId | None = None, in_use: bool = True, uuid: str = ""
+) -> Subchannel:
     """A subchannel; ``device`` is the CCW device below it, or known to be behind it.
 
-    ``in_use``: ask whether its mediated device is.
+    ``in_use``: ask whether its mediated device is. ``uuid``: the one that it most likely has.
     """
     host, path = view.host, f"{CHANNEL_SUBSYSTEM}/{busid}"
     driver = view.buses.css_driver.get(str(busid), "")
     override = host.get(f"{path}/driver_override") if view.whole else NO_OVERRIDE
     there = device is not None and str(device) in view.buses.devices
     ccw = observe_ccw(host, device, view.blocks, view.uses, f"{path}/{device}") if device and there else None
-    carried = observe_mdevs(view, busid, in_use) if driver == VFIO_CCW else ()
+    carried = observe_mdevs(view, busid, in_use, uuid) if driver == VFIO_CCW else ()
     instances = f"{path}/mdev_supported_types/{MDEV_TYPE}/available_instances"
     return Subchannel(
         busid=busid,
@@ -154,8 +156,10 @@ def observe_block(host: Host, blocks: Blocks, device_path: str, names: Iterable[
     return tuple(blocks.disk(name) for directory in directories for name in host.names(directory))
 
 
-def observe_mdevs(view: View, subchannel: BusId, in_use: bool) -> tuple[Mdev, ...]:
-    """The mediated devices of a subchannel that vfio_ccw has."""
+def observe_mdevs(view: View, subchannel: BusId, in_use: bool, likely: str = "") -> tuple[Mdev, ...]:
+    """The mediated devices of a subchannel that vfio_ccw has: at most one (drivers/s390/cio/vfio_ccw_ops.c)."""
+    if likely in view.buses.mdevs and parent_of(view.host, f"{MDEV_DEVICES}/{likely}") == subchannel:
+        return (observe_mdev(view, likely, subchannel, in_use),)
     names = view.host.names(f"{CHANNEL_SUBSYSTEM}/{subchannel}/mdev_supported_types/{MDEV_TYPE}/devices")
     return tuple(observe_mdev(view, uuid, subchannel, in_use) for uuid in names)
 

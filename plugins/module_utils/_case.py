@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from ._model import VFIO_CCW, AtBoot, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel, Use
 
@@ -20,7 +21,7 @@ class Case:
     request: Request
     state: HostState
 
-    @property
+    @cached_property
     def subchannel(self) -> Subchannel | None:
         return self.state.by_device.get(self.request.device)
 
@@ -33,7 +34,7 @@ class Case:
     def ccw(self) -> CcwDevice | None:
         return self.subchannel.device if self.subchannel else None
 
-    @property
+    @cached_property
     def entry(self) -> JournalEntry | None:
         return self.state.journal.get(self.request.device)
 

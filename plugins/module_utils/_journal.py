@@ -9,7 +9,7 @@ import contextlib
 import errno
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from ._busid import BusId
@@ -22,6 +22,8 @@ LOCK_FILE = f"{STATE_DIRECTORY}/lock"
 LOCK_TIMEOUT = 600.0
 """Seconds to wait for another run on the same host (a list of a thousand disks takes some)."""
 FORMAT = 1
+NOTED = tuple(field.name for field in fields(JournalEntry) if field.name != "device")
+"""What is kept of a device."""
 
 
 class JournalError(Exception):
@@ -82,8 +84,7 @@ def put_entries(host: Host, entries: Mapping[BusId, JournalEntry | None]) -> Non
     for device, entry in entries.items():
         devices.pop(str(device), None)
         if entry is not None:
-            raw = asdict(entry)
-            del raw["device"]
+            raw = {name: getattr(entry, name) for name in NOTED}
             devices[str(device)] = {**raw, "subchannel": str(entry.subchannel)}
     # a device to a line, for people
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(devices[key])}" for key in sorted(devices))

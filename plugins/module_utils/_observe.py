@@ -35,6 +35,7 @@ from ._model import (
 from ._sysfs import (
     CCW_DEVICES,
     CCW_DRIVERS,
+    CHANNEL_SUBSYSTEM,
     CSS_DEVICES,
     IO_SUBCHANNEL_DRIVER,
     MDEV_DEVICES,
@@ -121,7 +122,9 @@ def _devices(view: View, requests: Sequence[Request], journal: dict[BusId, Journ
     found = find(view, [request.device for request in requests], journal)
     by_device = {
         # whether a guest holds a device matters where it is to be taken from it
-        request.device: observe_subchannel(view, found[request.device], request.device, not request.present)
+        request.device: observe_subchannel(
+            view, found[request.device], request.device, not request.present, request.uuid
+        )
         for request in requests
         if request.device in found
     }
@@ -158,7 +161,7 @@ def find(view: View, wanted: Sequence[BusId], journal: dict[BusId, JournalEntry]
 
 def _names(host: Host, subchannel: BusId) -> BusId | None:
     """The device number that a subchannel's SCHIB names (kernel 5.10 and newer)."""
-    return bus_id_or_none(host.get(f"{CSS_DEVICES}/{subchannel}/dev_busid"))
+    return bus_id_or_none(host.get(f"{CHANNEL_SUBSYSTEM}/{subchannel}/dev_busid"))
 
 
 def _search(view: View, missing: set[BusId]) -> dict[BusId, BusId]:

@@ -9,7 +9,7 @@ filled by the modules _steps_* of the buses. No write is believed, and nothing i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Callable
 
 from ._busid import BusId
@@ -89,4 +89,4 @@ def value(step: Step) -> str:
 
 
 def paired(step: Step, inverse: Step) -> Step:
-    return replace(step, inverse=inverse)
+    return Step(step.kind, step.device, step.subject, step.value, step.entry, inverse)

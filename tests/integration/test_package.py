@@ -11,8 +11,10 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 LARGEST = 20 * 1024 * 1024  # what a Galaxy server takes
-# what is needed to work on the project, not to use it
-NOT_FOR_USERS = (".", "build", "Makefile", "requirements", "extensions/molecule", "emulator/tests", "tests")
+FOLDERS = "LICENSES changelogs docs emulator examples extensions meta playbooks plugins roles tests"
+PAGES = "CODE_OF_CONDUCT.md CONTRIBUTING.md LICENSE MAINTAINERS.md README.md RELEASING.md REUSE.toml SECURITY.md"
+ALL_OF = ("plugins", "roles", "playbooks", "meta", "examples", "emulator/core", "emulator/mirror", "emulator/src")
+NOTHING_OF = ("extensions/molecule", "emulator/tests", "tests")  # what is needed to work on the project, not to use it
 MADE_BY_THE_BUILD = {"MANIFEST.json", "FILES.json"}
 
 
@@ -32,15 +34,10 @@ def test_it_has_what_users_run_and_nothing_else(tarball, content):
     )
     known = set(listed.stdout.splitlines())
     assert content - known - MADE_BY_THE_BUILD == set(), "not in the repository"
-    wanted = {"plugins", "roles", "playbooks", "meta", "examples"} | {
-        "emulator/core",
-        "emulator/mirror",
-        "emulator/src",
-    }
+    assert {path.split("/")[0] for path in content} - MADE_BY_THE_BUILD == {*FOLDERS.split(), *PAGES.split()}
     for path in known:
-        if any(path.startswith(f"{folder}/") for folder in wanted):
-            assert path in content
-    assert [path for path in content if path.startswith(NOT_FOR_USERS)] == ["tests/config.yml"]
+        assert path in content or not path.startswith(tuple(f"{folder}/" for folder in ALL_OF))
+    assert [path for path in content if path.startswith(NOTHING_OF)] == ["tests/config.yml"]
     assert tarball.stat().st_size < LARGEST
 
 

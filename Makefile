@@ -139,8 +139,8 @@ package: setup-tests ## the tarball in build/package, judged by galaxy-importer 
 	@.ci/package
 
 .PHONY: units
-units: setup-tests ## the unit tests by ansible-test (make unit runs the same ones, and the emulator's)
-	@.ci/ansible-test units --venv --python 3.11
+units: setup-tests ## the unit tests by ansible-test, and the coverage (make unit runs the same ones, and the emulator's)
+	@.ci/ansible-test units --venv --python 3.11 --coverage
 
 .PHONY: matrix
 matrix: setup-tests ## each ansible-core of requirements/cores.txt, each Python of a target: CORES=2.16, ONLY=docs,playbooks,units,sanity,awx (half an hour)

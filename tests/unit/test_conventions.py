@@ -118,6 +118,7 @@ def test_the_readme_is_whole_where_only_it_is_shown():
     assert re.findall(r"\]\((?!https://)[^)]*\)", text) == [], "addresses that are not absolute"
 
 
+@pytest.mark.skipif(not (PROJECT / "emulator").exists(), reason="the emulator is not part of this tree (ansible-test)")
 def test_there_is_one_version():
     version = loaded(PROJECT / "galaxy.yml")["version"]
     assert f"version: '{version}'" in (PROJECT / "emulator" / "meson.build").read_text(encoding="utf-8")

@@ -8,7 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from ._model import VFIO_CCW, AtBoot, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel, Use
+from ._model import (
+    MDEV_ONLY,
+    SUBCHANNEL_ONLY,
+    VFIO_CCW,
+    AtBoot,
+    CcwDevice,
+    HostState,
+    JournalEntry,
+    Mdev,
+    Request,
+    Subchannel,
+    Use,
+)
 
 OWN_RULES = "/etc/"
 """Where an administrator's udev rules are; what lies elsewhere belongs to a package."""
@@ -50,8 +62,12 @@ class Case:
     @property
     def done(self) -> bool:
         """Whether nothing is left to do to the kernel."""
+        if self.request.scope == SUBCHANNEL_ONLY and self.request.present:
+            return self.passed
         if self.request.present:
             return self.passed and self.mdev is not None and self.mdev.uuid == self.request.uuid and self.mdev.ready
+        if self.request.scope == MDEV_ONLY:
+            return self.mdev is None
         return self.ccw is not None and not self.passed
 
     @property
@@ -76,6 +92,12 @@ class Case:
         """Whether the mediated device on the subchannel is the one asked for, or one that was made here."""
         known = [self.request.uuid] + ([self.entry.uuid] if self.entry and not self.request.uuid_given else [])
         return self.mdev is None or self.request.adopt or self.mdev.uuid in known
+
+    @property
+    def missing_tools(self) -> tuple[str, ...]:
+        """Which of the programs that make it last the host does not have."""
+        other = {SUBCHANNEL_ONLY: "mdevctl", MDEV_ONLY: "driverctl"}.get(self.request.scope)
+        return tuple(name for name in self.state.missing_tools if name != other)
 
     @property
     def claims(self) -> tuple[Use, ...]:

@@ -15,12 +15,13 @@ from ._case import Case
 from ._describe import describe, diff_texts
 from ._host import Host, Lock
 from ._journal import LOCK_TIMEOUT, STATE_DIRECTORY, only_one, read_journal
-from ._model import HostState, Request
-from ._observe import host_id, known_devices, look_again, observe
+from ._model import HostState, JournalEntry, Request
+from ._observe import device_behind, host_id, known_devices, look_again, observe
 from ._plan import Plan, make_plan
+from ._refusals import LIST_REFUSALS, Refusal
 from ._requests import Defaults, parse_requests
 from ._steps import Step
-from ._sysfs import DRIVERCTL_DIRECTORY, MDEV_DEVICES
+from ._sysfs import DRIVERCTL_DIRECTORY, MDEV_DEVICES, bus_id_or_none
 
 SAVED_IN = (STATE_DIRECTORY, DRIVERCTL_DIRECTORY, RULE_DIRECTORIES[0], BOOT_ENTRIES, "/etc", "/etc/kernel")
 """Where files are replaced, under the lock."""
@@ -46,6 +47,8 @@ class Options:
     stopped_guests: tuple[str, ...] = ()
     keep: bool = False
     lock_timeout: float = LOCK_TIMEOUT
+    module: str = "passthrough"
+    """What others are told that this run is."""
     correct_rule: bool = False
     """Whether a udev rule of mdevctl's that starts nothing is corrected."""
 
@@ -111,14 +114,14 @@ def converge(host: Host, items: Sequence[dict[str, Any]], options: Options) -> O
     """Bring the host to what is wanted. Raises Refused, StepFailed, NotAsWanted, HostError, JournalError."""
     if options.check_mode:
         return _converge(host, items, options, Lock("check"))
-    with only_one(host, f"passthrough of {_count(items)}", options.lock_timeout) as lock:
+    with only_one(host, f"{options.module} of {_count(items)}", options.lock_timeout) as lock:
         for directory in SAVED_IN if lock.held else ():
             host.sweep(directory)
         return _converge(host, items, options, lock)
 
 
 def _count(items: Sequence[dict[str, Any]]) -> str:
-    names = [str(item.get("device")) for item in items]
+    names = [str(item.get("device") or item.get("subchannel")) for item in items]
     if len(names) < 2:
         return "".join(names) or "nothing"
     return f"{names[0]} and {len(names) - 1} more"
@@ -128,7 +131,9 @@ def _converge(host: Host, items: Sequence[dict[str, Any]], options: Options, loc
     journal = read_journal(host)
     uuids = {device: entry.uuid for device, entry in journal.items()}
     defaults = Defaults(host_id(host), uuids, options.correct_rule)
-    requests, refusals = parse_requests(items, defaults, lambda: known_devices(host, journal))
+    named, unknown = _by_device(host, items, journal)
+    requests, refusals = parse_requests(named, defaults, lambda: known_devices(host, journal))
+    refusals += unknown
     state = observe(host, requests, journal)
     requests = [_with_adopted_uuid(request, state) for request in requests]
     if options.check_mode:
@@ -143,6 +148,24 @@ def _converge(host: Host, items: Sequence[dict[str, Any]], options: Options, loc
             exc.done = outcome.done
             raise
     return outcome
+
+
+def _by_device(
+    host: Host, items: Sequence[dict[str, Any]], journal: dict[BusId, JournalEntry]
+) -> tuple[list[dict[str, Any]], list[Refusal]]:
+    """The items, with devices in the place of subchannels. Numbers of subchannels may change at the next start."""
+    found: list[dict[str, Any]] = []
+    refusals: list[Refusal] = []
+    for item in items:
+        name = str(item.get("subchannel") or "")
+        subchannel = bus_id_or_none(name)
+        device = device_behind(host, subchannel, journal) if subchannel is not None else None
+        if name and device is None:
+            text = "the host has no such subchannel, or it has no device"
+            refusals.append(Refusal("no-such-subchannel", name, text, LIST_REFUSALS["no-such-subchannel"]))
+        else:
+            found.append({**item, "device": str(device), "listed": name} if name else item)
+    return found, refusals
 
 
 def _teller(lock: Lock) -> Progress:

@@ -215,9 +215,16 @@ class HostState:
     """Subchannel to the devices that the journal notes for it."""
 
 
+WHOLE, SUBCHANNEL_ONLY, MDEV_ONLY = "whole", "subchannel", "mdev"
+"""How much of the way is wanted: all of it, the subchannel's driver alone, or the mediated device alone."""
+
+
 @dataclass(frozen=True)
 class Request:
-    """What is wanted of one device, every text parsed. ``guest`` "" when no guest was named."""
+    """What is wanted of one device, every text parsed. ``guest`` "" when no guest was named.
+
+    ``present``: the device for a guest; a subchannel alone for vfio_ccw; that there is a mediated device alone.
+    """
 
     device: BusId
     uuid: str
@@ -236,3 +243,5 @@ class Request:
     correct_rule: bool = False
     """Whether a udev rule of mdevctl's that starts nothing is corrected."""
     force: tuple[str, ...] = ()
+    scope: str = WHOLE
+    """WHOLE, SUBCHANNEL_ONLY or MDEV_ONLY."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ._at_boot import Parameter, at_boot, find_parameters, find_rules, fixed_names
@@ -72,6 +72,14 @@ def known_devices(host: Host, journal: Iterable[BusId] = ()) -> list[BusId]:
     ]
     names += [_names(host, busid) for busid in hidden if busid is not None]
     return sorted({device for device in names if device is not None} | set(journal))
+
+
+def device_behind(host: Host, subchannel: BusId, journal: Mapping[BusId, JournalEntry]) -> BusId | None:
+    """The device of a subchannel, by what the kernel says, else (before 5.10) by its CCW device or the journal."""
+    below = [bus_id_or_none(name) for name in host.names(f"{CSS_DEVICES}/{subchannel}")]
+    noted = [entry.device for entry in journal.values() if entry.subchannel == subchannel]
+    found = [_names(host, subchannel), *below, *(noted if host.exists(f"{CSS_DEVICES}/{subchannel}") else [])]
+    return next((device for device in found if device is not None), None)
 
 
 def observe(host: Host, requests: Sequence[Request], journal: dict[BusId, JournalEntry]) -> HostState:

@@ -15,7 +15,7 @@ from . import _steps as steps
 from ._at_boot import boot_format
 from ._case import Case
 from ._mdev_rule import OWN
-from ._model import IO_SUBCHANNEL, VFIO_CCW, HostState, JournalEntry, Request
+from ._model import IO_SUBCHANNEL, MDEV_ONLY, SUBCHANNEL_ONLY, VFIO_CCW, HostState, JournalEntry, Request
 from ._refusals import Refusal, Refused, check
 from ._step import Step
 
@@ -75,7 +75,9 @@ def _for_the_host(requests: list[Request], planned: tuple[DevicePlan, ...], stat
 
 
 def plan_device(case: Case) -> DevicePlan:
-    return _take(case) if case.request.present else _give_back(case)
+    if case.request.present:
+        return _take(case)
+    return _end_mdev(case) if case.request.scope == MDEV_ONLY else _give_back(case)
 
 
 # --- for a guest
@@ -102,7 +104,7 @@ def _journal_entry(case: Case) -> JournalEntry:
         driver=own.driver or old.driver,
         override=old.override,
         kept_driver=old.kept_driver,
-        defined=old.defined,
+        defined=old.defined if old.uuid == request.uuid else _definition(case),
         rules=old.rules + tuple(one for one in _rules(case) if one not in old.rules),
         parameters=old.parameters + tuple(one for one in _parameters(case) if one[0] not in dict(old.parameters)),
     )
@@ -110,11 +112,16 @@ def _journal_entry(case: Case) -> JournalEntry:
 
 def _with_found(entry: JournalEntry, case: Case) -> JournalEntry:
     """With what others had set up, to be restored. What is taken over from them is not theirs any more."""
-    sub, uuid = case.place, case.request.uuid
+    sub = case.place
     if case.request.adopt:
         return entry
-    definition = "auto" if uuid in sub.kept_mdevs else ("manual" if uuid in sub.manual_mdevs else "")
-    return replace(entry, override=sub.driver_override, kept_driver=sub.kept_driver, defined=definition)
+    return replace(entry, override=sub.driver_override, kept_driver=sub.kept_driver, defined=_definition(case))
+
+
+def _definition(case: Case) -> str:
+    """How mdevctl has the mediated device defined."""
+    sub, uuid = case.place, case.request.uuid
+    return "auto" if uuid in sub.kept_mdevs else ("manual" if uuid in sub.manual_mdevs else "")
 
 
 def _rules(case: Case) -> tuple[tuple[str, str], ...]:
@@ -159,7 +166,9 @@ def _pass(case: Case) -> list[steps.Step]:
         plan.append(steps.override(device, sub.busid, "", sub.driver_override))
     if sub.driver != VFIO_CCW:
         plan.append(steps.bind_subchannel(device, sub.busid, VFIO_CCW))
-    elif case.mdev is not None:
+    if case.request.scope == SUBCHANNEL_ONLY:
+        return plan
+    if sub.driver == VFIO_CCW and case.mdev is not None:
         plan.append(steps.remove_mdev(device, sub.busid, case.mdev.uuid))  # it has no driver: nobody can use it
     plan.append(steps.create_mdev(device, sub.busid, case.request.uuid))
     return plan
@@ -172,11 +181,12 @@ def _keep(case: Case) -> list[steps.Step]:
     plan += [steps.remove_parameter(device, path, text) for path, text in _parameters(case)]
     if not case.request.persistent:
         return plan
-    if sub.driver_override != VFIO_CCW:
+    scope = case.request.scope
+    if scope != MDEV_ONLY and sub.driver_override != VFIO_CCW:
         plan.append(steps.override(device, sub.busid, VFIO_CCW, ""))
-    if sub.kept_driver != VFIO_CCW:
+    if scope != MDEV_ONLY and sub.kept_driver != VFIO_CCW:
         plan.append(steps.keep_driver(device, sub.busid, VFIO_CCW, sub.kept_driver))
-    if uuid not in sub.kept_mdevs:
+    if scope != SUBCHANNEL_ONLY and uuid not in sub.kept_mdevs:
         plan.append(steps.define_mdev(device, sub.busid, uuid, uuid in sub.manual_mdevs))
     return plan
 
@@ -220,15 +230,30 @@ def _keep_no_longer(case: Case) -> list[steps.Step]:
     plan = _left_behind(case)
     if not case.ours:
         return plan
-    own = {case.request.uuid} | ({entry.uuid} if entry else set()) | {mdev.uuid for mdev in sub.mdevs}
-    defined = entry.defined if entry else ""
-    for uuid in sub.kept_mdevs:
-        if uuid in own and defined != "auto":
-            plan.append(steps.undefine_mdev(device, sub.busid, uuid, defined == "manual"))
+    plan += _undefine(case)
     before = entry.kept_driver if entry else ""
     if sub.kept_driver == VFIO_CCW and before != VFIO_CCW:
         plan.append(steps.keep_driver(device, sub.busid, before, VFIO_CCW))
     return plan
+
+
+def _end_mdev(case: Case) -> DevicePlan:
+    """The mediated device alone goes; the subchannel stays as it is."""
+    plan = _undefine(case) if case.ours else []
+    if case.mdev is not None:
+        plan.append(steps.remove_mdev(case.request.device, case.place.busid, case.mdev.uuid))
+    return DevicePlan(case.request, None, tuple(plan))
+
+
+def _undefine(case: Case) -> list[steps.Step]:
+    """End that mdevctl starts at boot what was defined here, or is to be taken over."""
+    sub, device, entry = case.place, case.request.device, case.entry
+    own = {case.request.uuid} | ({entry.uuid} if entry else set()) | {mdev.uuid for mdev in sub.mdevs}
+    defined = entry.defined if entry else ""
+    if defined == "auto":
+        return []
+    kept = [uuid for uuid in sub.kept_mdevs if uuid in own]
+    return [steps.undefine_mdev(device, sub.busid, uuid, defined == "manual") for uuid in kept]
 
 
 def _left_behind(case: Case) -> list[steps.Step]:

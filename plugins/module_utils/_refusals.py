@@ -89,6 +89,7 @@ LIST_REFUSALS: dict[str, str] = {
     "bad-devno": "Leave devno out for the same number as on the host",
     "bad-guest": "Use letters, digits, dots, dashes and underscores",
     "invisible-devno": "A Linux guest sees channel subsystem fe only: write fe.S.DDDD",
+    "no-such-subchannel": "Compare with lscss on the host; name the device number instead, which stays the same",
     "uuid-for-many": "Leave uuid out, or list the devices one by one",
     "empty-range": "Compare with lscss on the host; name devices that it has",
     "duplicate-device": "List each device once",

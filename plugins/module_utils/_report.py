@@ -16,20 +16,28 @@ FULL_UP_TO = 100
 AUTO, FULL, DEVICES, SUMMARY = DETAILS = ("auto", "full", "devices", "summary")
 
 
-def report(outcome: Outcome, details: str, with_diff: bool) -> dict[str, Any]:
-    """The result of the module passthrough. ``details`` is one of DETAILS."""
-    few = len(outcome.requests) <= FULL_UP_TO
+def outline(outcome: Outcome, with_diff: bool) -> dict[str, Any]:
+    """What the fine-grained modules return of a run beside what they are about."""
     result: dict[str, Any] = {
         "changed": outcome.changed,
-        "summary": _summary(outcome),
-        "actions": as_actions(outcome.done, details == FULL or (details == AUTO and few)),
-        "devices": outcome.devices if details in (FULL, DEVICES) or (details == AUTO and few) else [],
+        "actions": steps_as_actions(outcome.done),
         "warnings_": outcome.warnings,
     }
     if with_diff:
         before, after = outcome.texts()
         result["diff"] = diff(before, after, "channel devices", outcome.actions)
     return result
+
+
+def report(outcome: Outcome, details: str, with_diff: bool) -> dict[str, Any]:
+    """The result of the module passthrough. ``details`` is one of DETAILS."""
+    few = len(outcome.requests) <= FULL_UP_TO
+    return {
+        **outline(outcome, with_diff),
+        "summary": _summary(outcome),
+        "actions": as_actions(outcome.done, details == FULL or (details == AUTO and few)),
+        "devices": outcome.devices if details in (FULL, DEVICES) or (details == AUTO and few) else [],
+    }
 
 
 def _summary(outcome: Outcome) -> dict[str, Any]:

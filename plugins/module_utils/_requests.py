@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Sequence
 
 from ._busid import BadName, BusId, GuestDevno, default_uuid, parse_uuid
-from ._model import Request
+from ._model import WHOLE, Request
 from ._ranges import expand, is_range
 from ._refusals import LIST_REFUSALS, Refusal
 
@@ -96,6 +96,7 @@ def _parse(item: dict[str, Any], defaults: Defaults) -> tuple[Request | None, li
         remove_parameters=bool(item.get("remove_parameters")),
         correct_rule=defaults.correct_rule,
         force=tuple(item.get("force") or ()),
+        scope=str(item.get("scope") or WHOLE),
     )
     return request, wrong
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ._case import OWN_RULES, Case
-from ._model import AtBoot
+from ._model import MDEV_ONLY, SUBCHANNEL_ONLY, AtBoot
 from ._row import Row, say
 
 UPDATE = "then update the initial RAM disk and run zipl"
@@ -44,6 +44,11 @@ def _other_kept(case: Case) -> str:
     return next((uuid for uuid in kept if uuid != case.request.uuid), "")
 
 
+def _driver_lasts(case: Case) -> bool:
+    """Whether the subchannel's driver is to last: a mediated device alone relies on what is there."""
+    return case.request.persistent and case.request.scope != MDEV_ONLY
+
+
 def _stale(case: Case) -> bool:
     """Whether mdevctl's rule starts nothing, and is not to be corrected."""
     rule = case.state.stale_rule
@@ -76,15 +81,15 @@ ROWS: tuple[Row, ...] = (
     Row(
         "no-tools",
         "persistent is asked for and driverctl or mdevctl is not installed",
-        lambda case: case.request.persistent and bool(case.state.missing_tools),
-        lambda case: f"it is to last over a restart, but the host lacks {' and '.join(case.state.missing_tools)}",
+        lambda case: case.request.persistent and bool(case.missing_tools),
+        lambda case: f"it is to last over a restart, but the host lacks {' and '.join(case.missing_tools)}",
         say("Install the package of that name, or leave persistent out and run this again after a restart"),
     ),
     Row(
         "stale-rule",
         "persistent is asked for and mdevctl's udev rule starts nothing: its program is not there (Debian 12), or it "
         "is hidden by another file",
-        lambda case: case.request.persistent and _stale(case),
+        lambda case: case.request.persistent and case.request.scope != SUBCHANNEL_ONLY and _stale(case),
         _stale_text,
         _stale_cure,
         forcible=True,
@@ -92,7 +97,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "no-override",
         "persistent is asked for and the kernel has no driver_override for subchannels (before 5.3)",
-        lambda case: case.request.persistent and case.subchannel is not None and not case.subchannel.has_override,
+        lambda case: _driver_lasts(case) and case.subchannel is not None and not case.subchannel.has_override,
         say(
             "it is to last over a restart, but this kernel has no driver_override for subchannels (5.3 and newer have)"
         ),
@@ -102,7 +107,7 @@ ROWS: tuple[Row, ...] = (
         "online-at-boot",
         "persistent is asked for and the host would set it online at boot: a udev rule (chzdev), dasd.conf, dasd=, "
         "rd.dasd=",
-        lambda case: case.request.persistent and bool(_sets_online(case)),
+        lambda case: _driver_lasts(case) and bool(_sets_online(case)),
         lambda case: f"the host sets it online at boot: {_named(_sets_online(case))}",
         _how_to_end,
         forcible=True,
@@ -110,7 +115,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "hidden-at-boot",
         "persistent is asked for and cio_ignore= of the next boot hides the device",
-        lambda case: case.request.persistent and bool(_hides(case)),
+        lambda case: _driver_lasts(case) and bool(_hides(case)),
         lambda case: f"the kernel would not look at it after the next boot: {_named(_hides(case))}",
         lambda case: f"Put !{case.request.device} at the end of cio_ignore=, {UPDATE}",
         forcible=True,
@@ -118,7 +123,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "other-uuid-at-boot",
         "mdevctl is to create another mediated device whenever the subchannel is bound to vfio_ccw",
-        lambda case: not case.done and bool(_other_kept(case)),
+        lambda case: case.request.scope != SUBCHANNEL_ONLY and not case.done and bool(_other_kept(case)),
         lambda case: (
             f"/etc/mdevctl.d/{case.place.busid}/{_other_kept(case)} lets mdevctl create mediated device "
             f"{_other_kept(case)} as soon as vfio_ccw has the subchannel (wanted: {case.request.uuid}), and a "

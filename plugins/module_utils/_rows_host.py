@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ._case import Case
-from ._model import QDIO_CU_TYPES, SUBCHANNEL_TYPES, VIRTIO_CU_TYPE
+from ._model import MDEV_ONLY, QDIO_CU_TYPES, SUBCHANNEL_TYPES, VFIO_CCW, VIRTIO_CU_TYPE
 from ._row import Row, control_unit, say
 
 
@@ -108,6 +108,17 @@ ROWS: tuple[Row, ...] = (
         lambda case: _cu(case) in QDIO_CU_TYPES,
         lambda case: f"it is a QDIO device (control unit {control_unit(case)}); vfio_ccw does not support QDIO",
         say("Use virtio-net for an OSA or HiperSockets device, and virtio-scsi for FCP"),
+        final=True,
+    ),
+    Row(
+        "not-passed",
+        "A mediated device alone is asked for (module mdev), and vfio_ccw does not have the subchannel",
+        lambda case: case.request.scope == MDEV_ONLY and not case.passed,
+        lambda case: (
+            f"its subchannel {case.place.busid} is bound to {case.place.driver or 'no driver'}, expected {VFIO_CCW}, "
+            "which alone has mediated devices"
+        ),
+        say("Bind it first (module zkvm.vfio_ccw.subchannel), or do both at once (zkvm.vfio_ccw.passthrough)"),
         final=True,
     ),
 )

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from ._busid import BusId
 from ._case import Case
-from ._model import IO_SUBCHANNEL, VFIO_CCW
+from ._model import IO_SUBCHANNEL, SUBCHANNEL_ONLY, VFIO_CCW
 from ._row import Row, say
 from ._sysfs import DRIVERCTL_DIRECTORY
+
+
+def _wants_mdev(case: Case) -> bool:
+    return case.request.scope != SUBCHANNEL_ONLY
 
 
 def _uuid_taken(case: Case) -> bool:
@@ -113,7 +117,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "other-uuid",
         "The subchannel carries another mediated device already; it can carry one only",
-        lambda case: case.mdev is not None and case.mdev.uuid != case.request.uuid,
+        lambda case: _wants_mdev(case) and case.mdev is not None and case.mdev.uuid != case.request.uuid,
         lambda case: (
             f"its subchannel has the mediated device {case.mdev.uuid if case.mdev else ''} already (wanted: "
             f"{case.request.uuid}), and a subchannel carries one only"
@@ -129,6 +133,15 @@ ROWS: tuple[Row, ...] = (
             f"(expected {case.entry.uuid if case.entry and not case.request.uuid_given else case.request.uuid})"
         ),
         lambda case: f"Name it if you want it removed: uuid: {case.mdev.uuid if case.mdev else ''}",
+        present=False,
+        absent=True,
+    ),
+    Row(
+        "carries-mdev",
+        "The subchannel alone is to go back to its driver io_subchannel (module subchannel), and has a mediated device",
+        lambda case: case.request.scope == SUBCHANNEL_ONLY and case.mdev is not None,
+        lambda case: f"its subchannel has the mediated device {case.mdev.uuid if case.mdev else ''}",
+        say("Remove that first (module zkvm.vfio_ccw.mdev), or do both at once (zkvm.vfio_ccw.passthrough)"),
         present=False,
         absent=True,
     ),
@@ -158,7 +171,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "uuid-taken",
         "A mediated device on another subchannel has this uuid",
-        _uuid_taken,
+        lambda case: _wants_mdev(case) and _uuid_taken(case),
         lambda case: (
             f"uuid {case.request.uuid} is the one of a mediated device on subchannel "
             f"{case.state.mdevs[case.request.uuid].subchannel}"

@@ -330,6 +330,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import Options, converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import FORCIBLE
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._report import report
 
 DEVICE_SPEC = {
@@ -343,26 +344,7 @@ DEVICE_SPEC = {
     "adopt": {"type": "bool", "default": False},
     "remove_rules": {"type": "bool", "default": False},
     "remove_parameters": {"type": "bool", "default": False},
-    "force": {
-        "type": "list",
-        "elements": "str",
-        "choices": [
-            "base-with-aliases",
-            "boot-device",
-            "dump-device",
-            "hidden-at-boot",
-            "in-crypttab",
-            "in-fstab",
-            "online-at-boot",
-            "online-no-disk",
-            "reserved",
-            "stale-rule",
-            "swap-in-fstab",
-            "unavailable",
-            "volume-member",
-        ],
-        "default": [],
-    },
+    "force": {"type": "list", "elements": "str", "choices": list(FORCIBLE), "default": []},
 }
 
 

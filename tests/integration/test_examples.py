@@ -46,6 +46,14 @@ AROUND: dict[str, tuple[list[Any], list[Any]]] = {
         [{"zkvm.vfio_ccw.qemu_guest": {**GUEST, "accel": "tcg"}}],
         [{"zkvm.vfio_ccw.qemu_guest": {"name": "linux01", "state": "absent"}}],
     ),
+    "mdev": (
+        [
+            {"zkvm.vfio_ccw.kernel_support": None},
+            {"zkvm.vfio_ccw.subchannel": {"devices": ["0.0.7e52"], "driver": "vfio_ccw"}},
+        ],
+        [{"zkvm.vfio_ccw.subchannel": {"devices": ["0.0.7e52"], "driver": "io_subchannel"}}],
+    ),
+    "subchannel": ([{"zkvm.vfio_ccw.kernel_support": None}], []),
     "passthrough": ([{"zkvm.vfio_ccw.kernel_support": None}], []),
 }
 

@@ -41,7 +41,7 @@ def test_a_device_is_refused_with_its_reason_and_nothing_is_written(kernel, refu
     first = refused.value.refusals[0]
     assert first.id == refusal
     assert says in str(first)
-    assert str(item["device"]) in str(first)
+    assert str(item.get("device", item.get("subchannel"))) in str(first)
     assert first.next_step
     assert (host.writes, host.saves) == ([], [])
 

@@ -7,24 +7,30 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from ._blocks import Blocks
 from ._buses import View, list_buses, observe_subchannel, parents
 from ._busid import BusId, GuestDevno, default_uuid
+from ._case import Case
 from ._ccw import as_dict
+from ._guests import list_guests
 from ._host import Host
 from ._ignore import IGNORE_FILE, parse_ignored
 from ._journal import JOURNAL_FILE, read_journal
 from ._kept import Kept
-from ._model import SUBCHANNEL_TYPES, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel
+from ._leftover import definitions_without_device, not_as_noted
+from ._model import SUBCHANNEL_TYPES, VFIO_CCW, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel
 from ._observe import complete, find, known_devices
 from ._ranges import expand, is_range
 from ._refusals import check
+from ._rows_boot import ROWS as BOOT_ROWS
 from ._sysfs import CHANNEL_SUBSYSTEM, CSS_DEVICES, bus_id_or_none
 from ._users import observe_uses
 
+CONFIGURED = {"0": "standby", "1": "configured", "2": "reserved", "3": "not recognized"}
+"""drivers/s390/cio/chp.h, CHP_STATUS_*."""
 ONLY_ROOT_SEES = (
     "Not all of this is visible to an ordinary user: which guest a device was passed to and whether it is in use is "
     "null where it is not known, and a disk that a process of another user holds open looks free. Run the task as "
@@ -48,6 +54,9 @@ def css_info(host: Host, devices: Sequence[str]) -> dict[str, Any]:
             for sub in subchannels
             if sub.devno and sub.mdevs
         ],
+        "guests": [{**asdict(guest), "uuids": list(guest.uuids)} for guest in list_guests(host)],
+        "not_as_noted": [] if devices else not_as_noted(journal, state.by_device),
+        "definitions_without_device": [] if devices else definitions_without_device(view.kept, subchannels),
         "channel_paths": _channel_paths(host),
         "ignored": [
             str(first) if first == last else f"{first}-{last}" for first, last in parse_ignored(host.get(IGNORE_FILE))
@@ -78,7 +87,10 @@ def _numbers(host: Host, devices: Sequence[str], journal: dict[BusId, JournalEnt
 def _state(view: View, subchannels: Sequence[Subchannel], journal: dict[BusId, JournalEntry]) -> HostState:
     by_device = {sub.devno: sub for sub in subchannels if sub.devno is not None}
     mdevs = {mdev.uuid: mdev for sub in subchannels for mdev in sub.mdevs}
-    requests = [_question(sub) for sub in subchannels if sub.devno is not None]
+    # of what a guest has it is looked at, too, what a restart would make of it
+    requests = [
+        replace(_question(sub), persistent=sub.driver == VFIO_CCW) for sub in subchannels if sub.devno is not None
+    ]
     state = complete(view, requests, HostState(by_device=by_device, mdevs=mdevs, journal=journal))
     return replace(state, may_write=True)  # whoever looks as an ordinary user asks what a root could do
 
@@ -92,7 +104,15 @@ def _question(sub: Subchannel) -> Request:
 
 def _channel_paths(host: Host) -> list[dict[str, str]]:
     names = [name for name in host.names(CHANNEL_SUBSYSTEM) if name.startswith("chp0.")]
-    return [{"chpid": name[len("chp0.") :], "status": host.get(f"{CHANNEL_SUBSYSTEM}/{name}/status")} for name in names]
+    return [
+        {
+            "chpid": name[len("chp0.") :],
+            "status": host.get(f"{CHANNEL_SUBSYSTEM}/{name}/status"),
+            "configured": CONFIGURED.get(host.get(f"{CHANNEL_SUBSYSTEM}/{name}/configure"), ""),
+            "type": host.get(f"{CHANNEL_SUBSYSTEM}/{name}/type"),
+        }
+        for name in names
+    ]
 
 
 def _denied(host: Host, path: str) -> bool:
@@ -112,20 +132,25 @@ def _subchannel(host: Host, sub: Subchannel, state: HostState) -> dict[str, Any]
     path = f"{CSS_DEVICES}/{sub.busid}"
     masks = (host.get(f"{path}/pimpampom").split() + ["", "", ""])[:3] if sub.type == 0 else ["", "", ""]
     chpids = host.get(f"{path}/chpids").split() if sub.type == 0 else []
+    installed = int(masks[0] or "0", 16)
     return {
         "subchannel": str(sub.busid),
         "type": SUBCHANNEL_TYPES.get(sub.type, str(sub.type)),
         "driver": sub.driver,
         "driver_override": sub.driver_override,
         "device": str(sub.devno) if sub.devno else "",
-        "chpids": [chpid for chpid in chpids if chpid != "00"],
+        "chpids": [chpid for place, chpid in enumerate(chpids) if installed & (0x80 >> place)],
         "pim": masks[0],
         "pam": masks[1],
         "pom": masks[2],
         "guest": _guest(sub, state),
         "ccw": _ccw(host, sub.device, state) if sub.device else {},
         "mdevs": [{"uuid": mdev.uuid, "in_use": _in_use(host, mdev), "group": mdev.group} for mdev in sub.mdevs],
-        "at_boot": {"driver": sub.kept_driver, "mdevs": list(sub.kept_mdevs)},
+        "at_boot": {
+            "driver": sub.kept_driver,
+            "mdevs": list(sub.kept_mdevs),
+            "refusals": _at_boot_refusals(sub, state),
+        },
         "passable": sub.device is not None and not refusals,
         "refusals": refusals,
     }
@@ -141,6 +166,15 @@ def _refusals(sub: Subchannel, state: HostState) -> list[dict[str, str]]:
     if sub.devno is None or sub.type != 0:
         return []
     return [{"id": one.id, "found": one.found, "next_step": one.next_step} for one in check(_question(sub), state)]
+
+
+def _at_boot_refusals(sub: Subchannel, state: HostState) -> list[dict[str, str]]:
+    """What would come in the way of a device that was passed on, when the host is started again."""
+    if sub.devno is None or sub.driver != VFIO_CCW:
+        return []
+    case = Case(replace(_question(sub), persistent=True), state)
+    rows = [row for row in BOOT_ROWS if row.condition(case)]
+    return [{"id": row.id, "found": row.found(case), "next_step": row.next_step(case)} for row in rows]
 
 
 def _ccw(host: Host, device: CcwDevice, state: HostState) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import json
 
 from ._busid import BusId
 from ._host import Host
-from ._sysfs import DRIVERCTL_DIRECTORY, MDEVCTL_DIRECTORY
+from ._sysfs import DRIVERCTL_DIRECTORY, MDEVCTL_DIRECTORY, bus_id_or_none
 
 
 class Kept:
@@ -19,6 +19,12 @@ class Kept:
         self._host = host
         self._drivers = frozenset(host.names(DRIVERCTL_DIRECTORY))
         self._parents = frozenset(host.names(MDEVCTL_DIRECTORY))
+
+    def subchannels(self) -> frozenset[BusId]:
+        """All that either has something for."""
+        names = [name[len("css-") :] for name in self._drivers if name.startswith("css-")]
+        found = {bus_id_or_none(name) for name in [*names, *self._parents]}
+        return frozenset(busid for busid in found if busid is not None)
 
     def driver(self, subchannel: BusId) -> str:
         """The driver that driverctl binds the subchannel to, "" for none."""

@@ -71,7 +71,7 @@ subchannels:
       type: str
       sample: 0.0.7e52
     chpids:
-      description: Channel paths.
+      description: Channel paths that are installed, in the order of the masks' bits.
       type: list
       elements: str
       sample: ["41", "42"]
@@ -92,9 +92,11 @@ subchannels:
       type: str
       sample: linux01
     at_boot:
-      description: The driver that C(driverctl) gives it at boot, and the mediated devices that C(mdevctl) starts.
+      description:
+        - The driver that C(driverctl) gives it at boot, and the mediated devices that C(mdevctl) starts.
+        - C(refusals) says what would come in the way of that, for a device that was passed through.
       type: dict
-      sample: {driver: vfio_ccw, mdevs: [6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920]}
+      sample: {driver: vfio_ccw, mdevs: [6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920], refusals: []}
     ccw:
       description: The CCW device; empty when the host has none there.
       type: dict
@@ -142,12 +144,53 @@ passed_through:
       devno: fe.0.1234
       guest_device: 0.0.1234
       in_use: true
-channel_paths:
-  description: The channel paths of the host.
+guests:
+  description:
+    - The guests of the host that it has a start script (M(zkvm.vfio_ccw.qemu_guest)) or a libvirt domain for, with the
+      mediated devices that these name. C(running) is V(null) when this user cannot tell.
   returned: success
   type: list
   elements: dict
-  sample: [{chpid: "41", status: online}]
+  sample:
+    - name: linux01
+      hypervisor: qemu
+      running: true
+      uuids: [6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920]
+not_as_noted:
+  description:
+    - Devices that the journal has as passed through, and that are not where it says. C(state) is V(gone) when the host
+      has no such device, V(back) when it has it as its own again, as after a restart, and V(moved) when it is passed
+      through from another subchannel than the one C(noted).
+    - Empty when O(devices) are named.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - device: 0.0.7e52
+      noted: 0.0.16ca
+      subchannel: 0.0.16c9
+      guest: linux01
+      uuid: 6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920
+      state: back
+definitions_without_device:
+  description:
+    - What C(driverctl) and C(mdevctl) have for subchannels that are not there, or have no device.
+    - Empty when O(devices) are named.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - subchannel: 0.0.16d0
+      driver: vfio_ccw
+      mdevs: [6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920]
+channel_paths:
+  description:
+    - The channel paths of the host. C(status) says whether it is varied on, C(configured) is V(configured), V(standby)
+      or V(reserved), or empty where the machine does not say. C(type) is the type's code.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{chpid: "41", status: online, configured: configured, type: 1b}]
 ignored:
   description: Ranges of device numbers that the kernel ignores.
   returned: success

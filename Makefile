@@ -83,7 +83,7 @@ guest: setup ## the same with a stock Debian under the real qemu-system-s390x as
 # --- checks -------------------------------------------------------------------------------------------------------
 
 # the long ones early, so that none is left alone at the end
-CHECKS := lint integration molecule-real unit sanity pages molecule docs-site sanitize fidelity fuzz-corpus
+CHECKS := lint integration molecule-real unit sanity pages molecule docs-site sanitize fidelity browser fuzz-corpus
 JOBS ?= 2
 SAY = @echo "== $@"
 
@@ -110,6 +110,12 @@ fidelity: setup-tests ## the emulated host against what a real kernel and the re
 integration: setup-tests ## playbooks against labs, libvirt on them, and what the real QEMU says of a saved guest
 	$(SAY)
 	@$(BIN)/pytest -q tests/integration tests/real/test_migration.py
+
+.PHONY: browser
+browser: setup ## the report in a real headless browser
+	$(SAY)
+	@.ci/system-packages browser
+	@$(BIN)/pytest -q tests/browser
 
 .PHONY: molecule
 molecule: setup-tests ## the molecule scenario with the quick guest

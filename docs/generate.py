@@ -23,6 +23,9 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (  # no
     device_option,
     machine_option,
 )
+from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils import _report as report  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils import _report_findings as findings  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.tests.unit import report_hosts  # noqa: E402
 from refusal_page import refusals  # noqa: E402
 
 QEMU_HEAD = """\
@@ -148,6 +151,22 @@ def _case(case: migration.Case) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
+# --- the report: what it finds, and its picture of a made-up host
+
+FINDINGS = re.compile(r"(?<=<!-- findings -->\n).*?(?=<!-- end of findings -->)", re.DOTALL)
+
+
+def report_page() -> str:
+    """The page on the report with a section for each finding."""
+    sections = [f"\n### `{id_}`\n\n{level.capitalize()}: {text}.\n" for id_, (level, text) in findings.TABLE.items()]
+    text = (HERE / "report.md").read_text(encoding="utf-8")
+    return FINDINGS.sub(lambda _found: "".join(sections)[1:] + "\n", text)
+
+
+def report_picture() -> str:
+    return report.report_svg({"lpar1": report_hosts.lpar1()}, "Channel devices of lpar1")
+
+
 # --- roles: the table of variables in each README
 
 VARIABLES = re.compile(r"(?<=<!-- variables -->\n).*?(?=<!-- end of variables -->)", re.DOTALL)
@@ -190,6 +209,7 @@ def yaml_value(value: Any) -> str:
 
 def main(argv: list[str]) -> int:
     pages = {HERE / "libvirt.md": libvirt(), HERE / "qemu.md": qemu(), HERE / "refusals.md": refusals()}
+    pages |= {HERE / "report.md": report_page(), HERE / "images/report.svg": report_picture()}
     pages |= {role / "README.md": role_readme(role) for role in sorted((HERE.parent / "roles").iterdir())}
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:

@@ -19,6 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
 LAB, HOST, GUEST, DEVICE, GUEST_DEVICE = "demo", "lpar1", "linux01", "0.0.7e52", "0.0.1234"
+REPORT = (PROJECT / "build" / "report.html", PROJECT / "build" / "report.svg")
 BLOCKS, BLOCK_SIZE = 1024, 4096
 RECAP = re.compile(r"^(\S+)\s+:.*\bchanged=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
@@ -89,6 +90,7 @@ def flow(lab: str, in_guest: Callable[[], str]) -> None:
     run(["ccwemu", "up", "--name", LAB, lab])
     there()
     written = in_guest()
+    report()
     read = back()
     expect(written == read, "the host reads what the guest wrote")
 
@@ -130,6 +132,16 @@ def in_guest() -> str:
     return checksum(GUEST, "/dev/dasda1")
 
 
+def report() -> None:
+    """The page of the host while its guest has the disk."""
+    say("A page to look at")
+    for file in REPORT:
+        file.unlink(missing_ok=True)
+    page, picture = REPORT
+    playbook("report", "-e", f"report_dest={page}", "-e", f"report_picture={picture}")
+    expect(all(file.exists() for file in REPORT), "the page and its picture are written")
+
+
 def back() -> str:
     say("The way back")
     playbook("release", "--diff")
@@ -152,6 +164,7 @@ def main(lab: str = "seed", in_guest: Callable[[], str] = in_guest) -> int:
     finally:
         subprocess.run(["ccwemu", "down", LAB], capture_output=True, check=False)
     print(f"\nDone in {time.monotonic() - started:.0f} s. What ran: provision.yml and release.yml of playbooks/")
+    print(f"The page of the host, disk in the guest: {REPORT[0]} (open it in a browser; docs/report.md)")
     print("To look around in such a host: .venv/bin/ccwemu up seed; .venv/bin/ccwemu shell lpar1 (docs/labs.md)")
     return 0
 

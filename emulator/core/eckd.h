@@ -11,6 +11,13 @@
 
 #define ECKD_SERIAL_SIZE 14     /* location (2) and sequence number (12) of the node-element descriptor */
 #define ECKD_PGID_SIZE 11
+#define ECKD_ANOTHER_SYSTEM DEVICE_INITIATORS /* a system that no subchannel here belongs to */
+#define ECKD_OTHER_SYSTEMS 15   /* at most */
+
+/* Types of a unit in the unit address configuration (Linux drivers/s390/block/dasd_eckd.h). */
+#define ECKD_BASE_DEVICE 1
+#define ECKD_PAV_ALIAS 2        /* of one base device */
+#define ECKD_HYPER_PAV_ALIAS 3  /* of any of the subsystem */
 
 struct eckd_identity {
 	uint8_t cu_model;
@@ -18,6 +25,8 @@ struct eckd_identity {
 	uint8_t unit_address;
 	uint16_t ssid;              /* storage-subsystem id */
 	char serial[ECKD_SERIAL_SIZE]; /* ASCII letters and digits: see eckd_set_serial */
+	uint8_t alias;              /* 0: a base device; else the unit type of an alias: see ECKD_PAV_ALIAS */
+	uint8_t base_unit_address;  /* of a PAV alias */
 };
 
 /*
@@ -72,7 +81,8 @@ struct eckd {
 	bool announces_prefix;      /* the feature page tells of Prefix and of track commands */
 	bool long_sense;            /* sense data have the 32-byte format */
 	bool ends_apart;            /* a seek's device end comes after its channel end, as with an arm that moves */
-	int reserved_by;            /* initiator, -1: none */
+	int reserved_by;            /* initiator, -1: none, ECKD_ANOTHER_SYSTEM */
+	uint8_t other_systems;      /* that have a path group, and are told of; 0: the unit does not tell who has */
 	struct eckd_path paths[DEVICE_PATHS];
 	struct eckd_chain chains[DEVICE_INITIATORS]; /* a host may have suspended its program while another's runs */
 	unsigned initiator;         /* the host whose command this is */
@@ -127,6 +137,7 @@ uint8_t eckd_perform_function(struct device *device, struct channel *channel);
 uint8_t eckd_read_subsystem_data(struct device *device, struct channel *channel);
 
 /* eckd_paths.c */
+const struct eckd_path *eckd_group_of(const struct eckd *eckd, unsigned who); /* a path of its group; NULL: none */
 uint8_t eckd_sense_pgid(struct device *device, struct channel *channel);
 uint8_t eckd_set_pgid(struct device *device, struct channel *channel);
 uint8_t eckd_reserve(struct device *device, struct channel *channel);

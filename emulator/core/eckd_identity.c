@@ -112,23 +112,40 @@ static void qualify_node(const struct eckd_identity *identity, uint8_t gneq[DESC
 	put_be16(gneq + 8, identity->ssid);
 }
 
+/* Specific node-element qualifier: the device is an alias, and of which unit. */
+static void qualify_alias(const struct eckd_identity *identity, uint8_t sneq[DESCRIPTOR_SIZE])
+{
+	sneq[0] = 0x40;
+	put_be16(sneq + 2, 1);                         /* format */
+	sneq[8] = identity->alias;
+	sneq[9] = identity->base_unit_address;
+}
+
 uint8_t eckd_read_configuration(struct device *device, struct channel *channel)
 {
 	const struct eckd *eckd = eckd_of(device);
 	uint8_t data[CONFIGURATION_SIZE] = {0};
 
 	describe_node(&eckd->identity, data);
+	if (eckd->identity.alias)
+		qualify_alias(&eckd->identity, data + DESCRIPTOR_SIZE);
 	qualify_node(&eckd->identity, data + CONFIGURATION_SIZE - DESCRIPTOR_SIZE);
 	channel_store(channel, data, sizeof(data));
 	return UNIT_END;
 }
 
 /* Data that can be prepared to be read, by the suborders of Perform Subsystem Function. */
-enum { PAGE_UNIT_ADDRESSES = 0x0e, PAGE_FEATURES = 0x41 };
+enum { PAGE_UNIT_ADDRESSES = 0x0e, PAGE_HOST_ACCESS = 0x1c, PAGE_FEATURES = 0x41 };
+
+static bool has_page(const struct eckd *eckd, uint8_t page)
+{
+	return page == PAGE_UNIT_ADDRESSES || page == PAGE_FEATURES ||
+	       (page == PAGE_HOST_ACCESS && eckd->other_systems);
+}
 
 /*
  * Perform Subsystem Function. "Set subsystem characteristics" is taken and means nothing here; "prepare for read
- * subsystem data" knows two suborders, and Linux does without the others.
+ * subsystem data" knows the suborders of has_page, and Linux does without the others.
  */
 uint8_t eckd_perform_function(struct device *device, struct channel *channel)
 {
@@ -146,7 +163,7 @@ uint8_t eckd_perform_function(struct device *device, struct channel *channel)
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	if (data[0] == SET_CHARACTERISTICS)
 		return UNIT_END;
-	if ((data[SUBORDER] != PAGE_UNIT_ADDRESSES && data[SUBORDER] != PAGE_FEATURES) || data[SUBORDER_FLAGS])
+	if (!has_page(eckd, data[SUBORDER]) || data[SUBORDER_FLAGS])
 		return eckd_reject(eckd, MESSAGE_PARAMETER);
 	eckd->chain->page = data[SUBORDER];
 	return UNIT_END;
@@ -165,21 +182,59 @@ static void give_features(const struct eckd *eckd, struct channel *channel)
 		features[9] = 0x20;                    /* Read Track Data */
 		features[12] = 0x40;                   /* Write Track Data */
 	}
+	if (eckd->other_systems)
+		features[14] = 0x80;                   /* query host access */
 	channel_store(channel, features, sizeof(features));
 }
 
 /*
  * The unit address configuration of the subsystem (Linux drivers/s390/block/dasd_alias.c): for each unit address its
- * type, and the base of an alias. All are base devices, as on a subsystem without parallel-access volumes.
+ * type, and the base of an alias. All are base devices, as on a subsystem without parallel-access volumes, but the unit
+ * itself where that is an alias.
  */
-static void give_unit_addresses(struct channel *channel)
+static void give_unit_addresses(const struct eckd *eckd, struct channel *channel)
 {
-	enum { BASE_DEVICE = 1 };
+	const struct eckd_identity *identity = &eckd->identity;
 	uint8_t units[256][2] = {{0}};
 
 	for (unsigned unit = 0; unit < 256; unit++)
-		units[unit][0] = BASE_DEVICE;
+		units[unit][0] = ECKD_BASE_DEVICE;
+	if (identity->alias) {
+		units[identity->unit_address][0] = identity->alias;
+		units[identity->unit_address][1] = identity->base_unit_address;
+	}
 	channel_store(channel, units, sizeof(units));
+}
+
+/*
+ * Who has a path group to the device (Linux struct dasd_psf_query_host_access): this system by its groups, then the
+ * others.
+ */
+static void give_host_access(const struct eckd *eckd, struct channel *channel)
+{
+	enum { HEAD = 16, ENTRIES = HEAD + 4, ENTRY = 32, GROUPED = 0x10 };
+	uint8_t data[ENTRIES + (DEVICE_INITIATORS + ECKD_OTHER_SYSTEMS) * ENTRY] = {0};
+	uint8_t *entry = data + ENTRIES;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < DEVICE_INITIATORS; i++) {
+		const struct eckd_path *group = eckd_group_of(eckd, i);
+
+		if (!group)
+			continue;
+		entry[0] = GROUPED;
+		memcpy(entry + 1, group->pgid, ECKD_PGID_SIZE);
+		entry += ENTRY;
+		count++;
+	}
+	for (unsigned i = 0; i < eckd->other_systems; i++, entry += ENTRY, count++) {
+		entry[0] = GROUPED;
+		entry[ECKD_PGID_SIZE] = (uint8_t)(i + 1);
+	}
+	put_be16(data + 2, (uint16_t)(4 + count * ENTRY));
+	data[HEAD + 1] = ENTRY;
+	put_be16(data + HEAD + 2, (uint16_t)count);
+	channel_store(channel, data, ENTRIES + count * ENTRY);
 }
 
 uint8_t eckd_read_subsystem_data(struct device *device, struct channel *channel)
@@ -193,7 +248,10 @@ uint8_t eckd_read_subsystem_data(struct device *device, struct channel *channel)
 		give_features(eckd, channel);
 		return UNIT_END;
 	case PAGE_UNIT_ADDRESSES:
-		give_unit_addresses(channel);
+		give_unit_addresses(eckd, channel);
+		return UNIT_END;
+	case PAGE_HOST_ACCESS:
+		give_host_access(eckd, channel);
 		return UNIT_END;
 	default:
 		return eckd_reject(eckd, MESSAGE_SEQUENCE);

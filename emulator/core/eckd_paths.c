@@ -46,6 +46,14 @@ static bool in_group(const struct eckd_path *path, const uint8_t *pgid)
 	return path->state == PATH_GROUPED && !memcmp(path->pgid, pgid, ECKD_PGID_SIZE);
 }
 
+const struct eckd_path *eckd_group_of(const struct eckd *eckd, unsigned who)
+{
+	for (unsigned i = who * CSS_PATHS; i < (who + 1) * CSS_PATHS; i++)
+		if (eckd->paths[i].state == PATH_GROUPED)
+			return &eckd->paths[i];
+	return NULL;
+}
+
 static void ungroup(struct eckd_path *path)
 {
 	*path = (struct eckd_path){.state = PATH_UNGROUPED};

@@ -279,6 +279,31 @@ def test_configuration_data() -> None:
     assert (found.lss, found.unit_address, found.ssid, found.timeout) == (0x0A, 0x34, 0xE900, 30)
 
 
+def qualifier(form: int, rest: str) -> bytes:
+    """A specific node element qualifier, behind the node element (dasd_eckd.h: struct dasd_sneq, struct vd_sneq)."""
+    sneq = (bytes([0x40, 0]) + form.to_bytes(2, "big") + bytes(4) + bytes.fromhex(rest)).ljust(32, b"\0")
+    data = configuration_data()
+    return data[:32] + sneq + data[64:]
+
+
+@pytest.mark.parametrize(
+    ("data", "alias", "uid"),
+    [
+        (qualifier(1, "0100"), False, "IBM.750000000ABCDE.e900.34"),
+        (qualifier(1, "0250"), True, "IBM.750000000ABCDE.e900.50"),
+        (qualifier(1, "0300"), True, "IBM.750000000ABCDE.e900.xx"),
+        (
+            qualifier(4, "00112233445566778899aabbccddeeff"),
+            False,
+            f"IBM.750000000ABCDE.e900.34.{'00112233445566778899aabbccddeeff'}",
+        ),
+    ],
+)
+def test_aliases_and_minidisks(data: bytes, alias: bool, uid: str) -> None:
+    found = confdata.parse_configuration(data)
+    assert (found.is_alias, found.uid) == (alias, uid)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

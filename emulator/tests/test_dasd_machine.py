@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,3 +172,37 @@ def test_channel_path_off_and_on(host: Host) -> None:
 def test_a_disk_without_an_image_does_not_answer(host: Host) -> None:
     assert set(host.problems) == {"0.0.0002"}
     assert "0.0.1235" not in host.names("bus/ccw/devices")
+
+
+KINDS = [
+    # of the disk: what is special about it; online, alias, unit address in the uid, host_access_count, has a disk
+    ({}, ("1", "0", "34", errno.EOPNOTSUPP, True)),
+    ({"other_systems": 2}, ("1", "0", "34", "3", True)),
+    ({"alias": 2, "base_unit_address": 0x50}, ("1", "1", "50", errno.EOPNOTSUPP, False)),
+    ({"alias": 3}, ("1", "1", "xx", errno.EOPNOTSUPP, False)),
+    ({"reserved": True}, ("0", "0", "", errno.ENODEV, False)),
+]
+
+
+@pytest.mark.parametrize(("special", "shown"), KINDS, ids=[str(special) for special, _ in KINDS])
+def test_aliases_and_other_systems(tmp_path: Path, special: dict[str, Any], shown: tuple[Any, ...]) -> None:
+    """An alias has no disk; who has a path group is known where the control unit tells (dasd_devmap.c)."""
+    disk.create(tmp_path / "disk", 3, volser="0X1234")
+    dasd = DasdSpec(str(tmp_path / "disk"), unit_address=0x34, online=True, **special)
+    subchannels = (SubchannelSpec("0.0.0001", 0, "0.0.1234", (0x1A,), device=dasd),)
+    machine = Machine(MachineSpec("host", subchannels=subchannels), HostIo(subchannels))
+    machine.boot()
+
+    def cat(name: str) -> str | int | None:
+        node = machine.sysfs.lookup(f"{DEVICE}/{name}")
+        assert isinstance(node, Attribute)
+        try:
+            return node.show().decode().strip()
+        except OSError as failure:
+            return failure.errno
+
+    block = machine.sysfs.lookup(f"{DEVICE}/block")
+    unit = str(cat("uid")).rpartition(".")[2]
+    assert (cat("online"), cat("alias"), unit, cat("host_access_count"), block is not None) == shown
+    assert cat("availability") == ("boxed" if special.get("reserved") else "good")
+    machine.shutdown()

@@ -10,7 +10,7 @@ import pytest
 
 from ccwemu.lab.fields import LabError
 from ccwemu.lab.schema import read_lab
-from ccwemu.machine.spec import CHSC, DasdSpec, PlaceSpec, VirtioSpec, VolumeSpec
+from ccwemu.machine.spec import CHSC, HYPER_PAV_ALIAS, PAV_ALIAS, DasdSpec, PlaceSpec, VirtioSpec, VolumeSpec
 
 HEAD = """\
 lab: one
@@ -156,6 +156,10 @@ WRONG = [
         + "    devices:\n      - {dasd: 0.0.7e52, chpids: [41]}\n    volumes:\n      - {name: v, on: [0.0.7e52]}\n",
         "7: hosts.lpar1.volumes[0].on[0]: found '0.0.7e52'; expected a disk that is online",
     ),
+    (
+        HEAD + "    devices:\n      - {dasd: 0.0.80f0, chpids: [41], alias_of: all}\n",
+        "devices[0].alias_of: found 'all'; expected the device number of its base, or any",
+    ),
     (HEAD + "    volumes:\n      - {name: md0, kind: raid, on: []}\n", "volumes[0].on: found no member"),
     (HEAD + "    volumes:\n      - {name: vg0, kind: raid, on: []}\n", "found 'vg0'; expected a name such as md0"),
     (
@@ -265,6 +269,21 @@ volumes:
     assert array == VolumeSpec("md0", (PlaceSpec("0.0.8001"), PlaceSpec("0.0.8002", 0)), "raid")
     assert volume.members == (PlaceSpec("md0", 0),)
     assert [(mount.place, mount.target) for mount in host.mounts] == [(PlaceSpec("vg0-data", 0), "/srv/data")]
+
+
+def test_aliases_and_other_systems(tmp_path: Path) -> None:
+    text = """\
+devices:
+  - {dasd: 0.0.8000, chpids: [41], other_systems: 2, reserved: true}
+  - {dasd: 0.0.80f0, chpids: [41], alias_of: 0.0.8007}
+  - {dasd: 0.0.80f1, chpids: [41], alias_of: any}
+"""
+    path = tmp_path / "lab.yml"
+    path.write_text(HEAD + textwrap.indent(text, "    "))
+    disks = [sch.device for sch in read_lab(str(path)).hosts[0].machine.subchannels]
+    base, alias, hyper = (disk for disk in disks if isinstance(disk, DasdSpec))
+    assert (base.alias, base.other_systems, base.reserved) == (0, 2, True)
+    assert (alias.alias, alias.base_unit_address, hyper.alias) == (PAV_ALIAS, 0x07, HYPER_PAV_ALIAS)
 
 
 def test_the_seed_lab() -> None:

@@ -127,6 +127,9 @@ def observe_ccw(host: Host, busid: BusId, blocks: Blocks | None, uses: Uses | No
     # a DASD that is offline has no disk, and nobody can use it; one that is online without a disk may be an alias
     names = (["block"] if online else []) if driver in DASD_DRIVERS else host.names(path)
     block = observe_block(host, blocks, path, names) if blocks is not None else ()
+    alias = blocks is not None and "block" in names and not block and host.get(f"{path}/alias") == "1"
+    disk = uses is not None and driver in DASD_DRIVERS and online and not alias
+    hosts = host.get(f"{path}/host_access_count") if disk else ""
     return CcwDevice(
         busid=busid,
         driver=driver,
@@ -134,7 +137,10 @@ def observe_ccw(host: Host, busid: BusId, blocks: Blocks | None, uses: Uses | No
         cutype=_type(facts, "CU"),
         devtype=_type(facts, "DEV"),
         availability=host.get(f"{path}/availability", "good"),
-        alias=blocks is not None and "block" in names and not block and host.get(f"{path}/alias") == "1",
+        alias=alias,
+        uid=host.get(f"{path}/uid") if alias else "",
+        hosts=int(hosts) if hosts.isdigit() else None,
+        reservation=host.get(f"{path}/last_known_reservation_state", "none") if disk else "none",
         block=block,
         users=users_of(host, uses, block, path, names) if uses is not None else (),
     )

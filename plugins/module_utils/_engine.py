@@ -95,7 +95,7 @@ def _unread(state: HostState, changed: Sequence[BusId]) -> list[str]:
             reasons.setdefault(state.unread[device], []).append(device)
     return [
         f"{', '.join(spans(devices))}: nobody looked whether a volume (LVM, RAID, btrfs) or /etc/fstab needs what is "
-        f"on it, for {why}"
+        f"on it, whether another system uses it, and whether it is a PAV alias, for {why}"
         for why, devices in reasons.items()
     ]
 

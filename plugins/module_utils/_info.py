@@ -185,6 +185,7 @@ def _ccw(host: Host, device: CcwDevice, state: HostState) -> dict[str, Any]:
         "type": device.devtype,
         "availability": device.availability,
         "alias": device.alias,
+        "host_access_count": device.hosts,
         "aliases": [str(alias) for alias in state.aliases.get(device.busid, ())],
         "block_devices": [as_dict(host, block) for block in device.block],
         "users": [use.detail for use in device.users],

@@ -61,6 +61,12 @@ class CcwDevice:
     devtype: str
     availability: str = "good"
     alias: bool = False
+    uid: str = ""
+    """Of an alias: vendor, serial number, subsystem, unit address of its base (xx: a HyperPAV alias has none)."""
+    hosts: int | None = None
+    """How many systems have a path group to a disk that is online, this one included; None: it does not tell."""
+    reservation: str = "none"
+    """What the driver knows of this system's reservation: none, reserved, lost."""
     block: tuple[BlockDevice, ...] = ()
     users: tuple[Use, ...] = ()
 

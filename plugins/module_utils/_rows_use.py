@@ -43,8 +43,28 @@ def _aliases(case: Case) -> tuple[BusId, ...]:
     return case.state.aliases.get(case.request.device, ())
 
 
+def _alias_text(case: Case) -> str:
+    uid = case.ccw.uid if case.ccw else ""
+    if uid.endswith(".xx"):
+        system = uid.rpartition(".")[0]
+        return f"it is a HyperPAV alias: through it a guest would reach every disk of the subsystem {system}"
+    return f"it is a PAV alias{f' of the disk {uid}' if uid else ''}, not a disk of its own"
+
+
+def _other_systems(case: Case) -> int:
+    return (case.ccw.hosts or 1) - 1 if case.ccw else 0
+
+
+def _reservation(case: Case) -> str:
+    return case.ccw.reservation if case.ccw else ""
+
+
 def _availability(case: Case) -> str:
     return case.ccw.availability if case.ccw else ""
+
+
+def _node(case: Case) -> str:
+    return case.ccw.block[0].path if case.ccw and case.ccw.block else "its node"
 
 
 def _special(kind: str) -> Condition:
@@ -154,7 +174,7 @@ ROWS: tuple[Row, ...] = (
         "alias",
         "The device is a PAV alias, not a disk of its own",
         lambda case: leaving(case) and case.ccw is not None and case.ccw.alias,
-        say("it is a PAV alias, not a disk of its own"),
+        _alias_text,
         say("Name the base device"),
     ),
     Row(
@@ -171,6 +191,36 @@ ROWS: tuple[Row, ...] = (
         lambda case: leaving(case) and _availability(case) == BOXED,
         say("another system has it reserved: its availability is 'boxed', expected 'good'"),
         say("Let that system release it, or make sure that it is gone for good"),
+        forcible=True,
+    ),
+    Row(
+        "reserved",
+        "Another system took the reservation of the device from this one (last_known_reservation_state: lost)",
+        lambda case: leaving(case) and _reservation(case) == "lost",
+        say("another system took its reservation from this host: last_known_reservation_state is 'lost'"),
+        say("Let that system release it, and write 'reset' to last_known_reservation_state of the device"),
+        forcible=True,
+    ),
+    Row(
+        "reserved-here",
+        "This host has the device reserved (last_known_reservation_state: reserved)",
+        lambda case: leaving(case) and _reservation(case) == "reserved",
+        say("this host itself has it reserved: last_known_reservation_state is 'reserved'"),
+        lambda case: f"Find out what reserved it, and release it: tunedasd -L {_node(case)}",
+        forcible=True,
+    ),
+    Row(
+        "shared",
+        "Other systems have a path group to the disk (host_access_count): it is online there, too",
+        lambda case: leaving(case) and _other_systems(case) > 0,
+        lambda case: (
+            f"{_other_systems(case)} other system{'s have' if _other_systems(case) > 1 else ' has'} it online: "
+            f"host_access_count is {case.ccw.hosts if case.ccw else 0}, expected 1"
+        ),
+        lambda case: (
+            f"Set it offline there (/sys/kernel/debug/dasd/{case.request.device}/host_access_list says which systems "
+            "they are), or overrule this if all of them know that they share it"
+        ),
         forcible=True,
     ),
     Row(

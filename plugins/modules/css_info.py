@@ -107,6 +107,7 @@ subchannels:
         type: 3390/0c
         availability: good
         alias: false
+        host_access_count: null
         aliases: []
         block_devices: []
         users: [mounted at /srv/data]

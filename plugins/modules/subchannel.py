@@ -61,6 +61,8 @@ options:
       - online-at-boot
       - online-no-disk
       - reserved
+      - reserved-here
+      - shared
       - stale-rule
       - swap-in-fstab
       - unavailable

@@ -27,6 +27,11 @@ hosts:
       - {dasd: 0.0.800a, chpids: [41], cylinders: 2}
       - {dasd: 0.0.800b, chpids: [41], cylinders: 2, online: true}
       - {dasd: 0.0.800c, chpids: [41], cylinders: 2}
+      - {dasd: 0.0.800d, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.800e, chpids: [41], cylinders: 2, online: true, other_systems: 2}
+      - {dasd: 0.0.800f, chpids: [41], cylinders: 2, online: true, reserved: true}
+      - {dasd: 0.0.80f0, chpids: [41], cylinders: 2, online: true, alias_of: 0.0.800d}
+      - {dasd: 0.0.80f1, chpids: [41], cylinders: 2, online: true, alias_of: any}
     volumes:
       - {name: md0, kind: raid, on: [0.0.8002, 0.0.8003]}
       - {name: vg0-data, on: [md0], mounted: /srv/volume}
@@ -65,6 +70,11 @@ REFUSED = [
     ("0.0.8009", "swap-in-fstab", f"UUID={disk_labels.SWAP_AREA}"),
     ("0.0.800a", "in-fstab", "/srv/later"),
     ("0.0.800b", "in-crypttab", "the encrypted volume private"),
+    ("0.0.800d", "base-with-aliases", "the host uses PAV aliases of it: 0.0.80f0"),
+    ("0.0.800e", "shared", "2 other systems have it online"),
+    ("0.0.800f", "reserved", "boxed"),
+    ("0.0.80f0", "alias", "a PAV alias of the disk IBM.000000000ABC01.0080.0d"),
+    ("0.0.80f1", "alias", "a HyperPAV alias: through it a guest would reach every disk of the subsystem"),
 ]
 
 
@@ -121,7 +131,7 @@ for path, text in {{"/etc/fstab": {FSTAB!r}, "/etc/crypttab": {CRYPTTAB!r}}}.ite
 
 @pytest.mark.lab
 def test_each_is_refused_for_what_it_is(lab):
-    told = lab.module("css_info", devices=["0.0.8000-0.0.800c"])
+    told = lab.module("css_info", devices=["0.0.8000-0.0.80ff"])
     assert "subchannels" in told, told
     listed = {one["device"]: one for one in told["subchannels"]}
     told = [(device, one["id"], one["found"]) for device in sorted(listed) for one in listed[device]["refusals"]]
@@ -135,7 +145,7 @@ def test_each_is_refused_for_what_it_is(lab):
 @pytest.mark.lab
 def test_one_that_is_refused_keeps_the_whole_list(lab):
     before = lab.run("sh", "-c", "lscss; lsdasd -a; cat /proc/swaps")
-    refused = lab.module("passthrough", devices=[{"device": "0.0.8000-0.0.800c", "force": ["in-fstab"]}])
+    refused = lab.module("passthrough", devices=[{"device": "0.0.8000-0.0.80ff", "force": ["in-fstab"]}])
     ids = [(one["device"], one["id"]) for one in refused["refusals"]]
     assert ids == [row[:2] for row in REFUSED if row[1] != "in-fstab"]
     assert lab.run("sh", "-c", "lscss; lsdasd -a; cat /proc/swaps") == before

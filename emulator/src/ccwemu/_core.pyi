@@ -39,6 +39,10 @@ class Device:
         announce_prefix: bool = False,
         long_sense: bool = False,
         device_end_apart: bool = False,
+        alias: int = 0,
+        base_unit_address: int = 0,
+        other_systems: int = 0,
+        reserved: bool = False,
     ) -> None: ...
     @staticmethod
     def model_of(cylinders: int, /) -> int: ...

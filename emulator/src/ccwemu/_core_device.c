@@ -8,7 +8,8 @@
 static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = {"image", "cu_model", "dev_model", "serial", "ssid", "unit_address", "read_only",
-				"announce_prefix", "long_sense", "device_end_apart", NULL};
+				"announce_prefix", "long_sense", "device_end_apart", "alias", "base_unit_address",
+				"other_systems", "reserved", NULL};
 	struct core_state *state = core_state_of(Py_TYPE((PyObject *)self));
 	struct eckd_identity identity = {.cu_model = 0xe9};
 	unsigned char model = 0xe9, unit = 0;
@@ -16,16 +17,22 @@ static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 	PyObject *image, *dev_model = Py_None;
 	const char *serial = "000000000001";
 	Py_ssize_t serial_size = 12;
-	int read_only = 0, announce_prefix = 0, long_sense = 0, apart = 0;
+	int read_only = 0, announce_prefix = 0, long_sense = 0, apart = 0, reserved = 0;
+	unsigned char alias = 0, base = 0, others = 0;
 
 	if (self->ready) {
 		PyErr_SetString(PyExc_RuntimeError, "a device is initialised once");
 		return -1;
 	}
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$bOs#Hbpppp", names, state->image, &image, &model, &dev_model,
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$bOs#Hbppppbbbp", names, state->image, &image, &model, &dev_model,
 					 &serial, &serial_size, &ssid, &unit, &read_only, &announce_prefix,
-					 &long_sense, &apart))
+					 &long_sense, &apart, &alias, &base, &others, &reserved))
 		return -1;
+	if ((alias && alias != ECKD_PAV_ALIAS && alias != ECKD_HYPER_PAV_ALIAS) || others > ECKD_OTHER_SYSTEMS) {
+		PyErr_Format(PyExc_ValueError, "alias %d, other_systems %d: expected 0, 2 or 3, and 0 to %d", alias, others,
+			     ECKD_OTHER_SYSTEMS);
+		return -1;
+	}
 	if (!((ImageObject *)image)->image.base) {
 		PyErr_SetString(PyExc_ValueError, "the disk image is closed");
 		return -1;
@@ -38,6 +45,8 @@ static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 	identity.cu_model = model;
 	identity.ssid = ssid;
 	identity.unit_address = unit;
+	identity.alias = alias;
+	identity.base_unit_address = base;
 	identity.dev_model = eckd_model_of(((ImageObject *)image)->image.cylinders);
 	if (dev_model != Py_None) {
 		long value = PyLong_AsLong(dev_model);
@@ -60,6 +69,9 @@ static int device_init(DeviceObject *self, PyObject *args, PyObject *kwargs)
 	self->eckd.announces_prefix = announce_prefix;
 	self->eckd.long_sense = long_sense;
 	self->eckd.ends_apart = apart;
+	self->eckd.other_systems = others;
+	if (reserved)
+		self->eckd.reserved_by = ECKD_ANOTHER_SYSTEM;
 	return 0;
 }
 

@@ -236,6 +236,10 @@ def make_device(dasd: DasdSpec, image: channel.Image) -> channel.Device:
         ssid=dasd.ssid,
         unit_address=dasd.unit_address,
         read_only=dasd.read_only,
+        alias=dasd.alias,
+        base_unit_address=dasd.base_unit_address,
+        other_systems=dasd.other_systems,
+        reserved=dasd.reserved,
     )
     for command in dasd.rejects:
         device.reject(command)

@@ -104,6 +104,53 @@ def test_unit_addresses_are_all_of_base_devices(rig: Rig) -> None:
     assert rig.stored(result.addresses[1], 512) == b"\1\0" * 256
 
 
+@pytest.mark.parametrize(("kind", "base"), [(2, 0x50), (3, 0)])
+def test_an_alias_says_so_in_its_configuration(rig: Rig, kind: int, base: int) -> None:
+    """Linux dasd_eckd.h, struct dasd_sneq: format 1, then type and base of the unit; and the unit addresses of 0x0E."""
+    device = Device(rig.image, unit_address=0xF0, alias=kind, base_unit_address=base)
+    sch = Subchannel(device, devno=1, chpids=[0x41], pim=0x80, pam=0x80, pom=0xFF)
+    data = rig.stored(rig.run(C(0xFA, 256), sch=sch).addresses[0], 256)
+    assert data[32:64].hex() == f"400000010000000000{kind:02x}"[:16] + f"{kind:02x}{base:02x}" + "00" * 22
+    units = rig.run(C(0x27, prssd(0x0E), CC), C(0x3E, 512, SLI), sch=sch)
+    told = rig.stored(units.addresses[1], 512)
+    assert told[0xF0 * 2 : 0xF0 * 2 + 2] == bytes([kind, base])
+    assert told.count(bytes([1, 0])) == 255
+
+
+def test_who_has_a_path_group_is_told_where_others_are(rig: Rig) -> None:
+    """Linux dasd_eckd.h, struct dasd_psf_query_host_access; feature 14 says that it can be asked for."""
+    sch = Subchannel(Device(rig.image, other_systems=2), devno=1, chpids=[0x41], pim=0x80, pam=0x80, pom=0xFF)
+    features = rig.run(C(0x27, prssd(0x41), CC), C(0x3E, 256), sch=sch)
+    assert rig.stored(features.addresses[1], 256)[14] == 0x80
+    own = bytes(range(1, 12))
+    assert rig.run(C(0xAF, b"\x80" + own), sch=sch).status == OK
+    result = rig.run(C(0x27, prssd(0x1C), CC), C(0x3E, 16410, SLI), sch=sch)
+    assert result.status == f"0c 00 {16410 - 116:04x}"
+    data = rig.stored(result.addresses[1], 116)
+    assert (data[2:4].hex(), data[16:20].hex()) == ("0064", "00200003")
+    assert data[20:32] == b"\x10" + own
+    assert [data[20 + 32 * number] for number in range(3)] == [0x10] * 3
+    assert len({data[21 + 32 * number : 32 + 32 * number] for number in range(3)}) == 3
+
+
+def test_without_others_nobody_tells(rig: Rig) -> None:
+    assert rig.run(C(0x27, prssd(0x1C), CC), C(0x3E, 16410, SLI)).sense == "800004"
+
+
+def test_a_device_that_another_system_has_reserved_is_busy_until_its_lock_is_stolen(rig: Rig) -> None:
+    sch = Subchannel(Device(rig.image, reserved=True), devno=1, chpids=[0x41], pim=0x80, pam=0x80, pom=0xFF)
+    sensed = rig.run(C(0x34, 12), sch=sch)
+    assert rig.stored(sensed.addresses[0], 1)[0] & 0x30 == 0x20
+    assert rig.run(C(0x14, 32, SLI | CC), C(0x94, 32, SLI), sch=sch).status == OK
+    assert rig.run(C(0xFA, 256), sch=sch).status == OK
+
+
+@pytest.mark.parametrize("wrong", [{"alias": 1}, {"other_systems": 16}])
+def test_a_device_that_cannot_be(rig: Rig, wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="expected 0, 2 or 3, and 0 to 15"):
+        Device(rig.image, **wrong)
+
+
 SUBSYSTEM = [
     ("volume storage query", [C(0x27, prssd(0x52), CC), C(0x3E, 28)], 0, "800004"),
     ("logical configuration query", [C(0x27, prssd(0x53), CC), C(0x3E, 28)], 0, "800004"),

@@ -27,7 +27,7 @@ _KEYS = {
     "dasd": (
         *_PATHS, "cylinders", "layout", "image", "online", "read_only", "rejects", "mounted", "files",
         "cu_model", "dev_model", "serial", "ssid", "unit_address", "sparse",
-        "swap", "volumes",
+        "swap", "volumes", "alias_of", "other_systems", "reserved",
     ),
     "virtio": (*_PATHS, "kind", "size", "mac", "image"),
     "other": (*_PATHS, "cu_type", "cu_model", "dev_type", "dev_model", "qdio"),
@@ -179,6 +179,7 @@ def _dasd(fields: Fields, host: str, count: int) -> Make:
     subchannel, image, defaults = _paths(fields), _image(fields, count), DasdSpec()
     unit = fields.take("unit_address", integer(0, 0xFF, 16), None)
     system = fields.take("ssid", integer(0, 0xFFFF, 16), None)
+    alias, base = _alias(fields)
     layout = fields.take("layout", choice("cdl", "ldl", "unformatted"), "cdl")
     shared = DasdSpec(
         cylinders=fields.take("cylinders", integer(1, 65520), 100),
@@ -187,6 +188,10 @@ def _dasd(fields: Fields, host: str, count: int) -> Make:
         serial=fields.take("serial", serial, "0000000" + "ABC01"),
         read_only=fields.take("read_only", boolean, False),
         rejects=fields.take("rejects", listed(integer(0, 0xFF, 16)), ()),
+        alias=alias,
+        base_unit_address=base,
+        other_systems=fields.take("other_systems", integer(0, 15), 0),
+        reserved=fields.take("reserved", boolean, False),
         online=fields.take("online", boolean, any(key in fields for key in _IN_USE)),
     )
     partition = 0 if layout == "unformatted" else 1
@@ -220,6 +225,16 @@ def _dasd(fields: Fields, host: str, count: int) -> Make:
         )
 
     return make
+
+
+def _alias(fields: Fields) -> tuple[int, int]:
+    """Unit type and base unit address of an alias: of one base device, or of any of its subsystem."""
+    if "alias_of" not in fields:
+        return 0, 0
+    base = fields.take("alias_of", pattern(r"any|0\.[0-3]\.[0-9a-f]{4}", "the device number of its base, or any"))
+    if base == "any":
+        return machine.HYPER_PAV_ALIAS, 0
+    return machine.PAV_ALIAS, int(base[-2:], 16)
 
 
 def _volumes(fields: Fields, count: int) -> Callable[[str], tuple[str, ...]]:

@@ -38,6 +38,10 @@ class ChpidSpec:
     """False: SCLP offers no configuration, ``configure`` answers EOPNOTSUPP (as under QEMU)."""
 
 
+PAV_ALIAS, HYPER_PAV_ALIAS = 2, 3
+"""Unit types of aliases: of one base device, and of any of the subsystem."""
+
+
 @dataclass(frozen=True)
 class DasdSpec:
     """An ECKD disk behind a storage control."""
@@ -60,6 +64,14 @@ class DasdSpec:
     """Command codes that the control unit answers with command reject: a unit without that function."""
     online: bool = False
     """Brought online at boot."""
+    alias: int = 0
+    """Of an alias its unit type: PAV_ALIAS, HYPER_PAV_ALIAS."""
+    base_unit_address: int = 0x00
+    """Of a PAV alias: its base device's."""
+    other_systems: int = 0
+    """How many other systems have a path group to the device; 0: its control unit does not tell."""
+    reserved: bool = False
+    """Whether another system has it reserved."""
 
 
 @dataclass(frozen=True)

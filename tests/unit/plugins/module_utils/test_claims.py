@@ -68,7 +68,7 @@ def test_disks_that_were_not_looked_at_are_told(kernel):
     assert warnings(kernel, "0.0.7e52") == []
     assert warnings(kernel, "0.0.7e52", "0.0.7e54", "0.0.8000-0.0.8002") == [
         "0.0.7e54, 0.0.8000-0.0.8002: nobody looked whether a volume (LVM, RAID, btrfs) or /etc/fstab needs what is on "
-        "it, for it is offline"
+        "it, whether another system uses it, and whether it is a PAV alias, for it is offline"
     ]
 
 

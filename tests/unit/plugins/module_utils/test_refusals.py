@@ -113,12 +113,21 @@ def test_all_devices_are_judged_before_the_first_write_and_all_refusals_listed(k
         (lambda k: k.put("sys/firmware/dump/ccw/device", "0.0.7e52"), "dump-device"),
         (aliases, "base-with-aliases"),
         (on_disk(disk_labels.lvm()), "volume-member"),
+        (attribute("host_access_count", "2"), "shared"),
+        (attribute("last_known_reservation_state", "reserved"), "reserved-here"),
         (fstab("/dev/dasda1"), "in-fstab"),
     ],
 )
 def test_a_refusal_that_may_be_overruled_is(kernel, prepare, refusal):
     prepare(kernel)
     assert converge(kernel.host(), [{**DISK, "force": [refusal]}]).changed
+
+
+@pytest.mark.parametrize("count", ["1", ""])
+def test_a_disk_that_no_other_system_has_online_may_go(kernel, count):
+    attribute("host_access_count", count)(kernel)
+    attribute("last_known_reservation_state", "none")(kernel)
+    assert converge(kernel.host(), [DISK], check_mode=True).changed
 
 
 def test_a_boot_setting_that_is_not_the_active_one_guards_nothing(kernel):

@@ -173,6 +173,13 @@ def _store_safe_offline(state: DasdState, data: bytes) -> None:
     state.safe_offline()
 
 
+def _show_hosts(state: DasdState) -> str:
+    hosts = running(state).hosts
+    if hosts is None:
+        raise error(errno.EOPNOTSUPP)
+    return f"{hosts}\n"
+
+
 def _show_masks(state: DasdState) -> str:
     return f"{state.online.masks}\n" if state.online else "0\n"
 
@@ -196,7 +203,7 @@ def _show_space(offset: int) -> Show:
 
 
 ATTRIBUTES: tuple[tuple[str, int, Show | None, Store | None], ...] = (
-    ("alias", 0o444, lambda state: "0\n", None),
+    ("alias", 0o444, lambda state: f"{int(bool(state.online and state.online.configuration.is_alias))}\n", None),
     ("copy_pair", 0o644, _fails(errno.ENODEV), _store_copy_pair),
     ("copy_role", 0o444, _running("none\n"), None),
     ("discipline", 0o444, lambda state: "ECKD\n" if state.online else "none\n", None),
@@ -206,7 +213,7 @@ ATTRIBUTES: tuple[tuple[str, int, Show | None, Store | None], ...] = (
     ("expires", 0o644, _show_number("expires"), _store_number("expires", 1, EXPIRES_MAX)),
     ("failfast", 0o644, _show_feature("failfast"), _store_feature("failfast")),
     ("fc_security", 0o444, _running("Unsupported\n"), None),
-    ("host_access_count", 0o444, _fails(errno.EOPNOTSUPP), None),
+    ("host_access_count", 0o444, _show_hosts, None),
     ("hpf", 0o444, _running("0\n"), None),
     ("last_known_reservation_state", 0o644, lambda state: "none\n", _store_reservation_state),
     ("path_autodisable", 0o644, _show_feature("path_autodisable", True), _store_feature("path_autodisable")),

@@ -29,6 +29,8 @@ Log = Callable[[str], None]
 
 CONFIGURATION_SIZE = 256
 _NON_PREFERRED = 0x02
+_QUERY_HOST_ACCESS = 14
+"""The feature byte whose first bit says that the unit tells who has a path group."""
 
 
 def _io_error() -> OSError:
@@ -123,6 +125,10 @@ def bring_up(channel: ChannelDevice, vpm: int, cu_type: int, log: Log) -> Online
         log("Reading device feature codes failed with rc=-5")
     volume_storage = _optional(channel, configuration, eckd.SUBORDER_VOLUME_STORAGE, log)
     _optional(channel, configuration, eckd.SUBORDER_LOGICAL_CONFIGURATION, log)
+    hosts = None
+    if features is not None and features[_QUERY_HOST_ACCESS] & 0x80 and not configuration.is_alias:
+        access = _optional(channel, configuration, eckd.SUBORDER_HOST_ACCESS, log)
+        hosts = eckd.host_access_count(access) if access else None
     log(f"New DASD {characteristics}")
     return OnlineDasd(
         configuration=configuration,
@@ -130,6 +136,7 @@ def bring_up(channel: ChannelDevice, vpm: int, cu_type: int, log: Log) -> Online
         geometry=Geometry(characteristics.cylinders, characteristics.heads, cu_type),
         features=features or bytes(256),
         volume_storage=volume_storage,
+        hosts=hosts,
         masks=masks,
     )
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an ECKD disk says about itself: configuration data (RCD) and device characteristics (RDC).
 
-Source: 3990 Storage Control Reference; Linux dasd_eckd.h (struct dasd_ned, dasd_gneq, dasd_eckd_characteristics).
+Source: 3990 Storage Control Reference; Linux dasd_eckd.h (struct dasd_ned, dasd_sneq, vd_sneq, dasd_gneq,
+dasd_eckd_characteristics).
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+
+from ccwemu.machine.spec import HYPER_PAV_ALIAS, PAV_ALIAS
 
 RECORD = 32
 _LARGE_VOLUME = 0xFFFE
@@ -29,12 +32,23 @@ class Configuration:
     path_access: int
     timeout: int
     """Missing-interrupt timeout in seconds."""
+    unit_type: int = 1
+    """1: a base device, 2: a PAV alias, 3: a HyperPAV alias."""
+    base_unit_address: int = 0
+    """Of a PAV alias."""
     vduit: str = ""
     """Virtual device unique identifier, set by z/VM for a minidisk."""
 
     @property
+    def is_alias(self) -> bool:
+        """Whether it is an alias, which has no disk."""
+        return self.unit_type in (PAV_ALIAS, HYPER_PAV_ALIAS)
+
+    @property
     def uid(self) -> str:
-        parts = [self.vendor, self.serial, f"{self.ssid:04x}", f"{self.unit_address:02x}"]
+        """An alias has that of its base; a HyperPAV alias, which has none, xx for the unit address."""
+        unit = f"{self.base_unit_address if self.unit_type == PAV_ALIAS else self.unit_address:02x}"
+        parts = [self.vendor, self.serial, f"{self.ssid:04x}", "xx" if self.unit_type == HYPER_PAV_ALIAS else unit]
         return ".".join([*parts, self.vduit] if self.vduit else parts)
 
 
@@ -44,7 +58,7 @@ def _text(data: bytes) -> str:
 
 def parse_configuration(data: bytes) -> Configuration:
     """256 bytes of configuration data: 8 records of 32. Raises BadConfigurationData."""
-    ned = gneq = vd_sneq = None
+    ned = gneq = sneq = vd_sneq = None
     for offset in range(0, len(data) - RECORD + 1, RECORD):
         record = data[offset : offset + RECORD]
         kind = record[0] >> 6
@@ -52,7 +66,9 @@ def parse_configuration(data: bytes) -> Configuration:
             ned = record
         elif kind == 2:
             gneq = record
-        elif kind == 1 and record[1] == 4:
+        elif kind == 1 and record[2:4] == b"\0\1":
+            sneq = record
+        elif kind == 1 and record[2:4] == b"\0\4":
             vd_sneq = record
     if ned is None or gneq is None:
         missing = "node element descriptor" if ned is None else "general node element qualifier"
@@ -66,7 +82,9 @@ def parse_configuration(data: bytes) -> Configuration:
         ssid=int.from_bytes(gneq[8:10], "big"),
         path_access=gneq[18] & 0x07,
         timeout=number * 10**value,
-        vduit=vd_sneq[16:32].hex() if vd_sneq is not None else "",
+        unit_type=sneq[8] if sneq is not None else 1,
+        base_unit_address=sneq[9] if sneq is not None else 0,
+        vduit=vd_sneq[8:24].hex() if vd_sneq is not None else "",
     )
 
 

@@ -129,10 +129,12 @@ class DasdEckd:
             rc = -(failure.errno or errno.EIO)
             device.log(f"Setting the DASD online with discipline {DISCIPLINE} failed with rc={rc}")
             raise
-        online.geometry = bringup.analyse(state.channel(), online.geometry, device.log)
-        online.status = "online" if online.geometry.layout in (Layout.CDL, Layout.LDL) else "unformatted"
+        if not online.configuration.is_alias:  # an alias has no disk
+            online.geometry = bringup.analyse(state.channel(), online.geometry, device.log)
+            online.status = "online" if online.geometry.layout in (Layout.CDL, Layout.LDL) else "unformatted"
         state.online = online
-        self._add_disk(state, entry, online)
+        if not online.configuration.is_alias:
+            self._add_disk(state, entry, online)
         self._show_paths(state, online)
         bringup.read_unit_addresses(state.channel(), online.configuration, device.log)
 
@@ -170,7 +172,7 @@ class DasdEckd:
     def devices_text(self) -> str:
         """/proc/dasd/devices: a line for each DASD that is online, in the order of their names."""
         states = sorted(
-            (state for state in self._bound.values() if state.online and state.entry),
+            (state for state in self._bound.values() if state.online and state.entry and state.online.disk),
             key=lambda state: state.entry.index if state.entry else 0,
         )
         return "".join(self._devices_line(state) for state in states)

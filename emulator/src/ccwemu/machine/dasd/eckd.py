@@ -55,11 +55,13 @@ PRSSD = 0x18
 SET_CHARACTERISTICS = 0x1D
 SUBORDER_FEATURES = 0x41
 SUBORDER_UNIT_ADDRESSES = 0x0E
+SUBORDER_HOST_ACCESS = 0x1C
 SUBORDER_VOLUME_STORAGE = 0x52
 SUBORDER_LOGICAL_CONFIGURATION = 0x53
 SUBSYSTEM_DATA = {
     SUBORDER_FEATURES: (256, 0),
     SUBORDER_UNIT_ADDRESSES: (512, SUPPRESS_LENGTH),
+    SUBORDER_HOST_ACCESS: (16410, SUPPRESS_LENGTH),
     SUBORDER_VOLUME_STORAGE: (28, SUPPRESS_LENGTH),
     SUBORDER_LOGICAL_CONFIGURATION: (3616, SUPPRESS_LENGTH),
 }
@@ -231,6 +233,12 @@ def blocks_from(geometry: Geometry, count: int, data: tuple[bytes | None, ...]) 
     if len(blocks) != count:
         raise ValueError(f"{len(blocks)} blocks came for {count}")
     return b"".join(blocks)
+
+
+def host_access_count(data: bytes) -> int:
+    """How many systems have a path group, by the data of the suborder host access (dasd_eckd_host_access_count)."""
+    size, count = data[17], int.from_bytes(data[18:20], "big")
+    return sum(bool(data[20 + index * size] & 0x10) for index in range(count))
 
 
 def subsystem_data_program(suborder: int, lss: int, volume: int) -> list[Ccw]:

@@ -76,7 +76,7 @@ def _together(devices: list[str]) -> str:
 
 ROWS: tuple[Row, ...] = _rows_host.ROWS + _rows_use.ROWS + _rows_boot.ROWS + _rows_place.ROWS
 
-FORCIBLE = tuple(row.id for row in ROWS if row.forcible)
+FORCIBLE = tuple(dict.fromkeys(row.id for row in ROWS if row.forcible))
 
 GUEST_ROWS = _rows_guest.ROWS
 """Why a guest does not get a device of its own. They are among LIBVIRT_ROWS as well."""

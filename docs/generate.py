@@ -109,6 +109,13 @@ libvirt before 10.10 takes a `loadparm` for a passed-through device, keeps it in
 QEMU's command line. `libvirt_guest` therefore tells it to QEMU as the machine's there, and for the first boot device
 only.
 
+## Mediated devices in libvirt
+
+`passthrough` makes mediated devices, and with `persistent: true` has mdevctl start them with the host; libvirt shows
+those, too. Who leaves them to libvirt uses `zkvm.vfio_ccw.libvirt_nodedev`, which defines, starts and ends them as node
+devices (`nodedev-define`, `nodedev-start`, `nodedev-autostart`) for subchannels that `passthrough` or driverctl has
+bound to vfio_ccw. Both ways end in the same state.
+
 ## How it is spoken to
 
 By `virsh`, with argument vectors and XML on its standard input. `virsh` is on every host with libvirt; the Python
@@ -118,6 +125,16 @@ looked at there.
 
 XML is written and read by Python's ElementTree. A text with a document type is refused, and so is more than virsh
 itself would read.
+
+## Live and in the definition
+
+`libvirt_hostdev` changes the running guest (`live`) and the definition that its next start uses (`config`), by default
+each where there is one. The running guest is changed first, device by device; then the definition, as a whole. When
+something fails, the running guest gets back what it had. A device that the running guest has at another number is not
+moved.
+
+A boot order is a device's (`bootindex`) or the domain's (`<boot dev=...>` in `<os>`), not both. libvirt writes
+`<boot dev='hd'/>` where nothing is said; that one gives way to a device's.
 
 ## What stays as it is
 

@@ -24,6 +24,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._model import (
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._row import RowOf
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._rows_guest import SeenMdev
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._rows_libvirt import LibvirtCase
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._rows_nodedev import NodeCase
 
 HEAD = """\
 <!-- Made by docs/refusal_page.py from plugins/module_utils/_refusals.py. Do not edit. -->
@@ -53,6 +54,12 @@ GUEST_HEAD = """
 marked so; before anything is changed or started, and without a way to overrule them. What cannot be a guest at all (its
 name, two devices with one device number, a device number that does not exist) is refused by all three, as is a QEMU
 that is too old for what is asked ([QEMU by version](qemu.md), [libvirt](libvirt.md)).
+"""
+
+NODE_HEAD = """
+## Of a node device of libvirt
+
+`zkvm.vfio_ccw.libvirt_nodedev` refuses these.
 """
 
 DEVICE, OTHER, SUBCHANNEL = BusId.parse("0.0.7e52"), BusId.parse("0.0.7e53"), BusId.parse("0.0.16ca")
@@ -104,6 +111,8 @@ def refusals() -> str:
             LIST_HEAD + "\n".join(own),
             GUEST_HEAD,
             "\n".join(_sections(table.LIBVIRT_ROWS, _libvirt_sample(), _asked_by_qemu)),
+            NODE_HEAD,
+            "\n".join(_sections(table.NODE_ROWS, NodeCase(DEVICE, UUID, subchannel=SUBCHANNEL), _no_note)),
         ]
     )
 
@@ -126,6 +135,10 @@ def _paragraph(row: RowOf[Any], sample: Any, note: Any) -> str:
 
 def _overruled(row: RowOf[Any]) -> str:
     return f"; `force: [{row.id}]` overrules it" if row.forcible else ""
+
+
+def _no_note(row: RowOf[Any]) -> str:
+    return ""
 
 
 def _asked_by_qemu(row: RowOf[Any]) -> str:

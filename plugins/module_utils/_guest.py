@@ -125,15 +125,21 @@ def _parse_device(item: dict[str, Any], there: Hypervisor) -> PassedDevice:
     bootindex = item.get("bootindex")
     if item.get("boot") and bootindex is None:
         bootindex = 1
-    loadparm = str(item.get("loadparm") or "")
-    if loadparm and not _LOADPARM.fullmatch(loadparm):
-        raise BadName(loadparm, "a loadparm of up to 8 letters, digits, dots and blanks")
-    if loadparm and bootindex is None:
-        raise BadName(loadparm, "no loadparm for a device that the guest is not started from; set boot or bootindex")
+    loadparm = parse_loadparm(item.get("loadparm"), bootindex)
     prefetch = item.get("force_orb_pfch")
     if prefetch is None:
         prefetch = bootindex is not None and there.needs_prefetch
     return PassedDevice(parse_uuid(item["uuid"]), GuestDevno.parse(item["devno"]), bootindex, loadparm, prefetch)
+
+
+def parse_loadparm(given: str | None, bootindex: int | None) -> str:
+    """Raises BadName."""
+    loadparm = str(given or "")
+    if loadparm and not _LOADPARM.fullmatch(loadparm):
+        raise BadName(loadparm, "a loadparm of up to 8 letters, digits, dots and blanks")
+    if loadparm and bootindex is None:
+        raise BadName(loadparm, "no loadparm for a device that the guest is not started from; set boot or bootindex")
+    return loadparm
 
 
 def choose_accel(host: Host, wanted: str) -> tuple[str, list[str]]:

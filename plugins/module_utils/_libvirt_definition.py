@@ -89,8 +89,17 @@ def definition(wanted: LibvirtGuest, there: ET.Element | None) -> ET.Element:
     if there is None:
         _console(devices, wanted.log)
     _hostdevs(devices, channel_elements(domain), wanted.hostdevs)
+    if any(hostdev.boot is not None for hostdev in wanted.hostdevs):
+        _no_common_boot_order(domain)
     _command_line(domain, wanted.arguments, wanted.environment)
     return domain
+
+
+def _no_common_boot_order(domain: ET.Element) -> None:
+    """libvirt writes <boot dev='hd'/> where nothing is said, and takes it not together with a device's boot order."""
+    system = child(domain, "os")
+    for boot in system.findall("boot"):
+        system.remove(boot)
 
 
 def _memory(domain: ET.Element, mib: int) -> None:
@@ -152,4 +161,11 @@ def with_hostdevs(domain: ET.Element, wanted: Sequence[Hostdev]) -> ET.Element:
     """The domain with exactly these passed-through channel devices."""
     changed = copy.deepcopy(domain)
     _hostdevs(child(changed, "devices"), channel_elements(changed), wanted)
+    if any(hostdev.boot is not None for hostdev in wanted):
+        _no_common_boot_order(changed)
     return changed
+
+
+def has_common_boot_order(domain: ET.Element) -> bool:
+    """Whether the domain as a whole is said to be started from something that libvirt has not written by itself."""
+    return [boot.get("dev") for boot in domain.findall("os/boot")] not in ([], ["hd"])

@@ -94,8 +94,20 @@ def taken(domain: ET.Element) -> Iterator[tuple[GuestDevno, str]]:
         address = device.find("address[@type='ccw']")
         if address is None or address.get("devno") is None:
             continue
-        source = device.find("source/address") if device.tag == "hostdev" else None
         try:
-            yield read_address(address), device.tag if source is None else source.get("uuid", device.tag).lower()
+            yield read_address(address), _name(device)
         except ValueError as exc:
             raise BadXml(f"a {device.tag} whose address cannot be read: {exc}") from exc
+
+
+def boot_orders(domain: ET.Element) -> Iterator[tuple[int, str]]:
+    """Each place in the boot order with what has it, as ``taken``."""
+    for device in domain.findall("devices/*"):
+        boot = device.find("boot")
+        if boot is not None and boot.get("order", "").isdigit():
+            yield int(boot.get("order", "")), _name(device)
+
+
+def _name(device: ET.Element) -> str:
+    source = device.find("source/address") if device.tag == "hostdev" else None
+    return device.tag if source is None else source.get("uuid", device.tag).lower()

@@ -14,7 +14,7 @@ from typing import Any
 from ._guest import GuestError, Hypervisor, Shutdown, hypervisor, parse_guest
 from ._host import Host
 from ._libvirt_definition import TYPES, LibvirtGuest, definition
-from ._libvirt_domain import taken
+from ._libvirt_domain import boot_orders, taken
 from ._libvirt_versions import LibvirtVersion
 from ._libvirt_xml import dump, fit, same, without_secrets
 from ._qemu_command import options
@@ -25,7 +25,6 @@ from ._virsh import STDIN, DomainInfo, LibvirtError, Virsh, said
 
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _AMBIGUOUS = re.compile(r"\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-"""Names that virsh takes for a domain's id or UUID."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,11 @@ class SeenDomain:
     @property
     def active(self) -> bool:
         return self.info is not None and self.info.active
+
+
+def ambiguous(name: str) -> bool:
+    """Whether virsh takes the name for a domain's id or UUID."""
+    return bool(_AMBIGUOUS.fullmatch(name))
 
 
 def see_domain(virsh: Virsh, name: str) -> SeenDomain:
@@ -65,7 +69,7 @@ def parse_libvirt_guest(
 
 def _unfit_names(made: LibvirtGuest) -> Iterator[str]:
     guest = made.guest
-    if _AMBIGUOUS.fullmatch(guest.name):
+    if ambiguous(guest.name):
         yield f"name {guest.name!r}: virsh takes it for a domain's id or UUID; give it a letter"
     for what, path in (("emulator", guest.binary), ("console", made.console or "")):
         if path and not path.startswith("/"):
@@ -193,7 +197,7 @@ def _actions(
 
 def _check(host: Host, wanted: LibvirtGuest, new: ET.Element, start: bool, check_mode: bool) -> None:
     """Raises Refused with everything that libvirt or QEMU would fail on, or silently leave out."""
-    numbers = list(taken(new))
+    numbers, orders = list(taken(new)), list(boot_orders(new))
     refusals: list[Refusal] = []
     for hostdev in wanted.hostdevs:
         case = LibvirtCase(
@@ -204,6 +208,7 @@ def _check(host: Host, wanted: LibvirtGuest, new: ET.Element, start: bool, check
             domain=wanted.guest.name,
             wanted=hostdev,
             taken={number: who for number, who in numbers if who != hostdev.uuid},
+            orders={order: who for order, who in orders if who != hostdev.uuid},
             libvirt=wanted.libvirt,
             qemu=wanted.guest.qemu,
         )

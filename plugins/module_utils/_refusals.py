@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Sequence
 
-from . import _rows_boot, _rows_guest, _rows_host, _rows_libvirt, _rows_place, _rows_use
+from . import _rows_boot, _rows_guest, _rows_host, _rows_libvirt, _rows_nodedev, _rows_place, _rows_use
 from ._busid import BadName, BusId, spans
 from ._case import Case
 from ._model import HostState, Request
@@ -81,6 +81,7 @@ FORCIBLE = tuple(dict.fromkeys(row.id for row in ROWS if row.forcible))
 GUEST_ROWS = _rows_guest.ROWS
 """Why a guest does not get a device of its own. They are among LIBVIRT_ROWS as well."""
 LIBVIRT_ROWS = _rows_libvirt.ROWS
+NODE_ROWS = _rows_nodedev.ROWS
 
 # What is wrong with the list itself, found while it is parsed; the docs are made of this and of the rows above.
 LIST_REFUSALS: dict[str, str] = {

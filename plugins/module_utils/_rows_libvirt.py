@@ -35,19 +35,22 @@ class LibvirtCase(MdevCase):
     config: bool = True
     now: Hostdev | None = None
     """The device as the running domain has it."""
+    moved: bool = False
+    """Whether it is wanted otherwise there."""
     taken: Mapping[GuestDevno, str] = field(default_factory=dict)
     """Device numbers that others of the domain have, and who."""
+    orders: Mapping[int, str] = field(default_factory=dict)
+    """Places in the boot order that others have, and who."""
+    common_boot: bool = False
+    """Whether the domain has a boot order of its own, which libvirt takes not together with a device's."""
     libvirt: LibvirtVersion = LibvirtVersion(99, 0)
     qemu: QemuVersion = QemuVersion(99, 0)
 
     @property
-    def moved(self) -> bool:
-        """Whether the running domain has the device, and not as it is wanted."""
-        return self.present and self.live and self.now is not None and not matches(self.now, self.wanted)
-
-    @property
     def old_libvirt(self) -> list[str]:
         wanted = {"hostdev": "", **({"boot": ""} if self.wanted.boot is not None else {})}
+        if self.wanted.loadparm:
+            wanted["device-loadparm"] = ""
         return [text for _who, text in lacking(self.libvirt, FEATURES, wanted)]
 
     @property
@@ -62,15 +65,6 @@ class LibvirtCase(MdevCase):
         return texts
 
 
-def matches(found: Hostdev, wanted: Hostdev) -> bool:
-    """Whether a device is as it is wanted; what is not said may be anyhow."""
-    return (
-        (wanted.devno is None or wanted.devno == found.devno)
-        and (wanted.boot is None or wanted.boot == found.boot)
-        and (not wanted.loadparm or wanted.loadparm == found.loadparm)
-    )
-
-
 ROWS: tuple[RowOf[LibvirtCase], ...] = (
     RowOf(
         id="no-domain",
@@ -78,7 +72,6 @@ ROWS: tuple[RowOf[LibvirtCase], ...] = (
         condition=lambda case: not case.exists,
         found=lambda case: f"libvirt has no domain {case.domain}",
         next_step=say("Define it first (zkvm.vfio_ccw.libvirt_guest, virt-install, virsh define); virsh list --all"),
-        absent=True,
         final=True,
     ),
     RowOf(
@@ -87,7 +80,6 @@ ROWS: tuple[RowOf[LibvirtCase], ...] = (
         condition=lambda case: case.live and not case.active,
         found=lambda case: f"domain {case.domain} does not run, so there is nothing to change live",
         next_step=say("Start it, or leave live out"),
-        absent=True,
         final=True,
     ),
     RowOf(
@@ -96,7 +88,6 @@ ROWS: tuple[RowOf[LibvirtCase], ...] = (
         condition=lambda case: case.config and not case.persistent,
         found=lambda case: f"domain {case.domain} is transient: it runs and has no definition to change",
         next_step=say("Define it (virsh dumpxml, virsh define), or leave config out"),
-        absent=True,
         final=True,
     ),
     RowOf(
@@ -121,6 +112,23 @@ ROWS: tuple[RowOf[LibvirtCase], ...] = (
         next_step=say("Give it another devno, or take the other device away first"),
     ),
     RowOf(
+        id="boot-taken",
+        when="Another device of the domain has this place in the boot order",
+        condition=lambda case: case.wanted.boot in case.orders,
+        found=lambda case: f"bootindex {case.wanted.boot} of {case.domain} is that of {_first(case)}",
+        next_step=say("Give it another bootindex, or take the other device's away first"),
+    ),
+    RowOf(
+        id="common-boot",
+        when="The domain has a boot order in its os element, which libvirt takes not together with a device's",
+        condition=lambda case: case.wanted.boot is not None and case.common_boot,
+        found=lambda case: f"the os element of {case.domain} has a boot order (<boot dev=...>), libvirt takes one only",
+        next_step=say(
+            "Remove it (virsh edit), or leave boot out; where only the running guest has it, change the definition "
+            "alone (live: false)"
+        ),
+    ),
+    RowOf(
         id="moved",
         when="The running domain has the device in another place: changing it would pull it from under the guest",
         condition=lambda case: case.moved,
@@ -135,5 +143,12 @@ ROWS: tuple[RowOf[LibvirtCase], ...] = (
 
 
 def _owner(case: LibvirtCase) -> str:
-    who = case.taken[case.wanted.devno] if case.wanted.devno else ""
+    return _called(case.taken[case.wanted.devno] if case.wanted.devno else "")
+
+
+def _first(case: LibvirtCase) -> str:
+    return _called(case.orders[case.wanted.boot] if case.wanted.boot else "")
+
+
+def _called(who: str) -> str:
     return f"mediated device {who}" if "-" in who else f"its {who}"

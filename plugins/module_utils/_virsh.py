@@ -84,19 +84,23 @@ class Virsh:
 
     def info(self, name: str) -> DomainInfo | None:
         """None where there is no such domain. Raises LibvirtError."""
-        code, out, err = self.try_run("dominfo", "--domain", name)
-        if code != 0:
-            if "failed to get domain" in err or "Domain not found" in err:
-                return None
-            raise LibvirtError(f"virsh dominfo {name}: {said(err)}")
-        lines = dict(_LINE.findall(out))
+        lines = self.lines_of("dominfo", "--domain", name, unless="failed to get domain")
+        if lines is None:
+            return None
         return DomainInfo(
-            uuid=lines.get("UUID", "").strip(),
-            state=lines.get("State", "").strip(),
-            active=lines.get("Id", "-").strip() != "-",
-            persistent=lines.get("Persistent", "").strip() == "yes",
-            autostart=lines.get("Autostart", "").strip() == "enable",
+            uuid=lines.get("UUID", ""),
+            state=lines.get("State", ""),
+            active=lines.get("Id", "-") != "-",
+            persistent=lines.get("Persistent") == "yes",
+            autostart=lines.get("Autostart") == "enable",
         )
+
+    def lines_of(self, *arguments: str, unless: str) -> dict[str, str] | None:
+        """What a command prints as lines Name: value; None where its error says ``unless``. Raises LibvirtError."""
+        code, out, err = self.try_run(*arguments)
+        if code != 0 and unless not in err:
+            raise LibvirtError(f"virsh {' '.join(arguments)}: {said(err)}")
+        return None if code != 0 else _lines(out)
 
     def domain(self, name: str, inactive: bool) -> ET.Element:
         """The domain's XML with its secrets, as it runs or as it is defined. Raises LibvirtError."""
@@ -109,6 +113,10 @@ class Virsh:
             return parse(self.run(*arguments), root)
         except BadXml as exc:
             raise LibvirtError(f"virsh {' '.join(arguments)} printed {exc}") from exc
+
+
+def _lines(out: str) -> dict[str, str]:
+    return {name: value.strip() for name, value in _LINE.findall(out)}
 
 
 def said(err: str) -> str:

@@ -8,24 +8,34 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import Hypervisor, Shutdown
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_definition import definition
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_domain import hostdev_element
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_guest import (
+    ambiguous,
     converge_libvirt_guest,
     domain_hypervisor,
     parse_libvirt_guest,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_xml import dump
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_hostdev import Order, converge_hostdevs
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_versions import LibvirtVersion
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_wanted import parse_wanted
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_xml import dump, fit, parse, same
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_versions import QemuVersion
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._requests import GUEST_NAME
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import LibvirtError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from libvirt_embedded import Embedded, embedded, missing
 from test_examples import PROJECT, documentation
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 OTHER = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb921"
 DEVICE = {"uuid": UUID, "devno": "fe.0.1234"}
-MODULES = ["libvirt_guest"]
-MORE = {"libvirt_guest": {"accel": "tcg"}}
-"""A /dev/kvm of this machine runs no s390x guest."""
+MODULES = {"libvirt_guest": {"accel": "tcg"}, "libvirt_hostdev": {"qemu_version": "7.2"}}
+"""With what their examples need here: a /dev/kvm of this machine runs no s390x guest."""
 
 
 @pytest.fixture(scope="module", name="libvirt")
@@ -142,17 +152,106 @@ def test_the_qemu_that_libvirt_would_take_is_asked(libvirt):
     assert domain_hypervisor(libvirt.host, libvirt.virsh, "", "tcg").qemu >= QemuVersion(7, 2)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_work_up_to_what_a_host_must_have(libvirt, controller, name, monkeypatch):
+def change(libvirt: Embedded, present: bool, *items, check_mode: bool = False):
+    wanted = parse_wanted(libvirt.host, items, present)
+    return converge_hostdevs(libvirt.host, libvirt.virsh, Order("linux01", tuple(wanted), present), check_mode)
+
+
+def test_devices_of_a_definition_come_and_go(libvirt):
+    go(libvirt, "present", devices=[])  # libvirt gives it a boot order of its own
+    items = [{**DEVICE, "boot": True}, {"uuid": OTHER}]
+    try:
+        planned = change(libvirt, True, *items, check_mode=True)
+        assert libvirt.valid(planned["xml"]) == ""
+        made = change(libvirt, True, *items)
+        assert steps(planned) == steps(made) == ["attach-config", "attach-config"]
+        assert [(one["uuid"], one["bootindex"]) for one in made["hostdevs"]] == [(UUID, 1), (OTHER, None)]
+        assert steps(change(libvirt, True, *items)) == []
+        assert steps(change(libvirt, True, {"uuid": UUID}, {"uuid": OTHER})) == []
+        moved = change(libvirt, True, {"uuid": UUID, "devno": "fe.0.4321"})
+        assert steps(moved) == ["detach-config", "attach-config"]
+        assert '"bootindex":1,"devno":"fe.0.4321"' in command_line(libvirt)
+        swapped = change(libvirt, True, {"uuid": UUID}, {"uuid": OTHER, "devno": "fe.0.1111"})
+        assert steps(swapped) == ["detach-config", "attach-config"]
+        assert steps(change(libvirt, False, {"devno": "fe.0.4321"}, {"uuid": OTHER})) == ["detach-config"] * 2
+        assert change(libvirt, False, {"uuid": UUID})["hostdevs"] == []
+        assert steps(change(libvirt, True, *items)) == ["attach-config", "attach-config"]
+    finally:
+        go(libvirt, "absent")
+
+
+@pytest.mark.parametrize(
+    "has, item, refusal, says",
+    [
+        (DEVICE, {"devno": "fe.0.1234"}, "devno-taken", "fe.0.1234"),
+        ({**DEVICE, "boot": True}, {"boot": True}, "boot-taken", "boot order 1 is already used"),
+    ],
+)
+def test_what_libvirt_refuses_is_found_before_it_is_asked(libvirt, has, item, refusal, says):
+    go(libvirt, "present", devices=[has])
+    (wanted,) = parse_wanted(libvirt.host, [{"uuid": OTHER, **item}], True)
+    try:
+        with pytest.raises(Refused, match=refusal):
+            change(libvirt, True, {"uuid": OTHER, **item})
+        element = hostdev_element(wanted.over(None))
+        with pytest.raises(LibvirtError, match=says):
+            libvirt.virsh.run("attach-device", "--domain", "linux01", "--config", "/dev/stdin", xml=element)
+    finally:
+        go(libvirt, "absent")
+
+
+def test_a_guest_that_was_not_started_from_a_device_can_be(libvirt):
+    """libvirt has written a boot order of its own meanwhile."""
+    go(libvirt, "present")
+    try:
+        booting = {"devices": [{**DEVICE, "boot": True}]}
+        assert steps(go(libvirt, "present", **booting)) == ["define"]
+        assert steps(go(libvirt, "present", **booting)) == []
+    finally:
+        go(libvirt, "absent")
+
+
+NAMES = st.from_regex(GUEST_NAME, fullmatch=True).filter(lambda name: not ambiguous(name))
+TEXTS = st.text().filter(fit)
+DEVNOS = st.builds(GuestDevno, st.just(0xFE), st.integers(0, 3), st.integers(0, 0xFFFF)).map(str)
+DEVICES = st.lists(
+    st.tuples(st.uuids().map(str), DEVNOS, st.sampled_from([None, "", "PROMPT", "1 .a"])), unique_by=lambda one: one[1]
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=NAMES, devices=DEVICES, words=st.lists(TEXTS, max_size=3), memory=st.integers(1, 1 << 30))
+def test_whatever_is_wanted_is_valid_for_libvirts_schema(libvirt, name, devices, words, memory):
+    items = [
+        {
+            "uuid": uuid,
+            "devno": devno,
+            **({} if loadparm is None else {"bootindex": position + 1, "loadparm": loadparm}),
+        }
+        for position, (uuid, devno, loadparm) in enumerate(devices)
+    ]
+    guest = {"name": name, "devices": items, "memory": memory, "cpus": 1, "environment": {"A": "".join(words)}}
+    made = parse_libvirt_guest(guest, "tcg", LibvirtVersion(10, 10), Hypervisor(QemuVersion(9, 2)))
+    text = dump(definition(made, None))
+    assert libvirt.valid(text) == ""
+    assert same(definition(made, parse(text, "domain")), parse(text, "domain"))
+
+
+def test_the_examples_work_up_to_what_a_host_must_have(libvirt, controller, monkeypatch):
     """In check mode: their mediated devices are a host's."""
-    tasks = documentation(PROJECT / f"plugins/modules/{name}.py", "EXAMPLES")
+    go(libvirt, "present", devices=[])
+    tasks = [task for name in MODULES for task in documentation(PROJECT / f"plugins/modules/{name}.py", "EXAMPLES")]
     play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks,
             "vars": {"ansible_python_interpreter": "/usr/bin/python3"},
-            "module_defaults": {f"zkvm.vfio_ccw.{name}": {"uri": libvirt.uri, **MORE.get(name, {})}}}  # fmt: skip
+            "module_defaults": {f"zkvm.vfio_ccw.{name}": {"uri": libvirt.uri, **more}
+                                for name, more in MODULES.items()}}  # fmt: skip
     path = controller.home / "libvirt.yml"
     path.write_text(yaml.safe_dump([play]), encoding="utf-8")
     inventory = controller.home / "libvirt-inventory.yml"
     inventory.write_text("all: {hosts: {localhost: }}\n", encoding="utf-8")
     monkeypatch.setenv("PATH", libvirt.path)
-    done = controller.playbook("-i", str(inventory), "--check", "--diff", str(path))
-    assert done.returncode == 0, done.stdout
+    try:
+        done = controller.playbook("-i", str(inventory), "--check", "--diff", str(path))
+        assert done.returncode == 0, done.stdout
+    finally:
+        go(libvirt, "absent")

@@ -32,6 +32,17 @@ Managed save:   no
 Security model: none
 Security DOI:   0
 """
+NODEDEV_INFO = """\
+Name:           {}
+Parent:         {}
+Active:         {}
+Persistent:     {}
+Autostart:      {}
+"""
+NO_NODE = """\
+error: Could not find matching device '{0}'
+error: Node device not found: no node device with matching name '{0}'
+"""
 CAPABILITIES = """\
 <domainCapabilities>
   <path>/usr/bin/qemu-system-s390x</path>
@@ -96,10 +107,15 @@ class FakeVirsh:
         self.running: dict[str, str] = {}
         self.autostart: set[str] = set()
         self.heard: list[list[str]] = []
+        self.gone: set[str] = set()
+        """Node devices that are listed and gone when they are asked for."""
+        self.nodes: dict[str, tuple[str, bool, bool, bool]] = {}
         self.version = VERSION
         self.answers: dict[str, tuple[int, str, str]] = {}
         """Command to an answer that takes the place of what it does."""
         self.obeys = True
+        self.fails = 0
+        """Which of the commands that change something fails."""
         kernel.run = self._run(kernel.run)
 
     def _run(self, others):
@@ -122,6 +138,8 @@ class FakeVirsh:
             return 0, self.version, ""
         if verb == "domcapabilities":
             return 0, CAPABILITIES, ""
+        if verb.startswith("nodedev-"):
+            return self.node_command(verb, argv, data)
         if verb == "define":
             name = ET.fromstring(data).findtext("name")
         elif name not in {**self.defined, **self.running}:
@@ -129,7 +147,38 @@ class FakeVirsh:
         if verb in ("dominfo", "dumpxml"):
             return 0, getattr(self, f"_{verb}")(name, options), ""
         self.heard.append(argv)
-        getattr(self, f"_{verb}")(name, options, data)
+        if len(self.heard) == self.fails:
+            return 1, "", f"error: Failed to {verb}\nerror: no such luck\n"
+        getattr(self, f"_{verb.replace('-device', '')}")(name, options, data)
+        return 0, "", ""
+
+    def node_command(self, verb, argv, data):
+        """Node devices: ``nodes`` is name to (parent, active, persistent, autostart)."""
+        if verb == "nodedev-list":
+            assert argv[1:] == ["--cap", "mdev", "--all"]
+            return 0, "".join(f"{name}\n" for name in sorted(self.nodes)), ""
+        name = argv[argv.index("--device") + 1] if "--device" in argv else ""
+        if verb == "nodedev-info" and name in self.gone:
+            return 1, "", NO_NODE.format(name)
+        if verb == "nodedev-info":
+            words = [self.nodes[name][0], *("yes" if one else "no" for one in self.nodes[name][1:])]
+            return 0, NODEDEV_INFO.format(name, *words), ""
+        self.heard.append(argv)
+        if verb == "nodedev-define":
+            device = ET.fromstring(data)
+            parent = device.findtext("parent")
+            name = f"mdev_{device.findtext('capability/uuid').replace('-', '_')}{parent[3:]}"
+        parent, active, persistent, autostart = self.nodes.get(name) or (parent, False, False, False)
+        if self.obeys:
+            self.nodes[name] = {
+                "nodedev-define": (parent, active, True, autostart),
+                "nodedev-start": (parent, True, persistent, autostart),
+                "nodedev-destroy": (parent, False, persistent, autostart),
+                "nodedev-undefine": (parent, active, False, False),
+                "nodedev-autostart": (parent, active, persistent, "--disable" not in argv),
+            }[verb]
+        if not any(self.nodes[name][1:3]):
+            del self.nodes[name]
         return 0, "", ""
 
     def _dominfo(self, name, _options):
@@ -160,6 +209,26 @@ class FakeVirsh:
             del self.running[name]
 
     _shutdown = _destroy
+
+    def _change(self, name, options, change):
+        where = self.running if "--live" in options else self.defined
+        domain = ET.fromstring(where[name])
+        if self.obeys:
+            change(domain.find("devices"))
+        where[name] = ET.tostring(domain, encoding="unicode")
+
+    def _attach(self, name, options, data):
+        self._change(name, options, lambda devices: devices.append(ET.fromstring(data)))
+
+    def _detach(self, name, options, data):
+        uuid = ET.fromstring(data).find("source/address").get("uuid")
+
+        def take(devices):
+            for one in devices.findall("hostdev"):
+                if one.find("source/address").get("uuid") == uuid:
+                    devices.remove(one)
+
+        self._change(name, options, take)
 
     def _autostart(self, name, options, _data):
         (self.autostart.discard if "--disable" in options else self.autostart.add)(name)

@@ -106,6 +106,13 @@ def test_what_a_guest_says_is_changed_and_nothing_else(change, path, name, value
     assert same(definition(wanted(**change), new), new)
 
 
+def test_a_devices_boot_order_takes_the_place_of_the_one_that_libvirt_wrote():
+    text = DUMPXML.replace("<boot order='1'/>", "").replace("</os>", "<boot dev='hd'/></os>")
+    new = definition(wanted(), parse(text, "domain"))
+    assert values(new, "os/boot", "dev") == [] and values(new, "devices/hostdev/boot", "order") == [("1",)]
+    assert values(definition(wanted(devices=[DEVICE]), parse(text, "domain")), "os/boot", "dev") == [("hd",)]
+
+
 def test_nothing_of_the_command_line_stays_that_nobody_asks_for():
     new = definition(wanted(extra_args=[], environment={}), parse(DUMPXML, "domain"))
     assert new.find(f"{QEMU}commandline") is None
@@ -244,10 +251,11 @@ def go(virsh, state, made=None, check_mode=False, how="terminate"):
         (wanted(qemu="2.11", devices=[DEVICE]), "qemu-too-old", "takes QEMU 2.12 or newer, this one is 2.11"),
         (wanted(devices=[{"uuid": OTHER, "devno": "fe.0.1234"}]), "no-mdev", f"{OTHER} does not exist"),
         (wanted(devices=[{"uuid": UUID, "devno": "fe.0.0000"}]), "devno-taken", "devno fe.0.0000 of linux01 is that"),
+        (wanted(devices=[{**DEVICE, "bootindex": 7}]), "boot-taken", "bootindex 7 of linux01 is that of its console"),
     ],
 )  # fmt: skip
 def test_what_would_fail_is_refused_before_anything_is_changed(virsh, made, refusal, says):
-    virsh.defined["linux01"] = DUMPXML
+    virsh.defined["linux01"] = DUMPXML.replace("</console>", "<boot order='7'/></console>")
     with pytest.raises(Refused) as error:
         go(virsh, "started", made)
     assert [one.id for one in error.value.refusals] == [refusal]
@@ -336,7 +344,7 @@ def test_passwords_of_displays_are_kept_and_not_shown(virsh):
     "command, answer, says",
     [
         ("dominfo", (1, "", "error: failed to connect to the hypervisor\nerror: no socket\n"), "libvirtd or virtqemud"),
-        ("dominfo", (1, "", "error: boom\n"), "virsh dominfo linux01: boom"),
+        ("dominfo", (1, "", "error: boom\n"), "virsh dominfo --domain linux01: boom"),
         ("define", (1, "", "error: Failed to define domain from /dev/stdin\nerror: no\n"), "from /dev/stdin; no"),
         ("dumpxml", (0, "<!DOCTYPE a><domain/>", ""), "document type"),
     ],

@@ -185,9 +185,10 @@ done
 PLAY = """\
 - hosts: lpar3
   gather_facts: false
-  tasks:
-    - zkvm.vfio_ccw.passthrough:
-        devices: {devices}
+  roles: [zkvm.vfio_ccw.kvm_host, zkvm.vfio_ccw.passthrough]
+  vars:
+    passthrough_persistent: true
+    passthrough_devices: {devices}
 """
 
 FILES = "cd /etc && find . -type f -printf '%P\\n'"
@@ -196,9 +197,7 @@ ONLY_OURS = {"modules-load.d/vfio_ccw.conf"}
 
 
 def by_the_collection(who, lab: str) -> None:
-    devices = [
-        {"device": f"0.0.7e5{number + 2}", "uuid": uuid, "persistent": True} for number, uuid in enumerate(UUIDS)
-    ]
+    devices = [{"device": f"0.0.7e5{number + 2}", "uuid": uuid} for number, uuid in enumerate(UUIDS)]
     play = who.home / "persistent.yml"
     play.write_text(PLAY.format(devices=json.dumps(devices)), encoding="utf-8")
     done = who.playbook("-i", who.inventory(lab), str(play))
@@ -218,11 +217,16 @@ def test_ours_ends_as_the_documented_way(who, node):
     """Now, and after the host has been booted anew; the numbers of the IOMMU groups left out."""
     lab = "libvirt"
     theirs, ours = node_of(who, lab, "lpar2"), node_of(who, lab, "lpar3")
-    assert theirs.run("sh", "-c", STATE) == ours.run("sh", "-c", STATE)
+    untouched = theirs.run("sh", "-c", STATE)
+    assert ours.run("sh", "-c", STATE) == untouched and "/drivers/io_subchannel" in untouched
     before = set(ours.run("sh", "-c", FILES).split())
     pass_through(theirs)
     by_the_collection(who, lab)
     expected = settled(theirs)
+    for uuid, subchannel in zip(UUIDS, ("0.0.16ca", "0.0.16cb"), strict=True):
+        assert f"css/devices/{subchannel}/driver_override:vfio_ccw" in expected
+        assert expected.count(f"{uuid} {subchannel} vfio_ccw-io auto (active)") == 1, "\n".join(expected)
+        assert expected.count(f"{uuid} {subchannel} vfio_ccw-io auto (defined)") == 1
     assert settled(ours) == expected
     assert set(theirs.run("sh", "-c", FILES).split()) - before == (
         set(ours.run("sh", "-c", FILES).split()) - before - ONLY_OURS

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,11 @@ def test_commands_start_fast(command):
 def test_the_exit_status_is_the_functions(monkeypatch):
     monkeypatch.setitem(tools.COMMANDS, "try", f"{__name__}:answer")
     monkeypatch.setitem(sys.modules, __name__, sys.modules[answer.__module__])
-    assert tools.run("try", ["3"]) == 3
+    before = signal.getsignal(signal.SIGPIPE)
+    try:
+        assert tools.run("try", ["3"]) == 3
+    finally:
+        signal.signal(signal.SIGPIPE, before)  # or a reader that goes away would end the tests
 
 
 def answer(argv: list[str]) -> int:

@@ -167,6 +167,15 @@ MACHINES = [
 ]
 
 
+def test_a_program_that_is_named_by_its_path_is_the_same(lab: tuple[Lab, int]) -> None:
+    made, _port = lab
+    by_name = made.output("lpar1", "qemu-system-s390x --version")
+    assert "quick guest" in by_name
+    assert made.output("lpar1", "/usr/bin/qemu-system-s390x --version") == by_name
+    firmware = made.output("lpar1", "CCWEMU_QEMU=real /usr/bin/qemu-system-s390x -L help").split()
+    assert "s390-ccw.img" in made.output("lpar1", f"ls {firmware[0]}")
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="mounts over /dev and a program: needs root")
 @pytest.mark.parametrize(("unshare", "change", "text"), [row[1:] for row in MACHINES], ids=[row[0] for row in MACHINES])
 def test_a_machine_that_lacks_something(

@@ -136,7 +136,8 @@ def test_a_mediated_device_from_its_definition_to_its_end(mediated):
 def test_a_guest(mediated):
     """From its definition to its end, with a device from the start and one that comes and goes."""
     first, second = (HOSTDEV.format(uuid=uuid, devno=f"0x123{number}") for number, uuid in enumerate(UUIDS))
-    mediated.virsh("define", mediated.put("/tmp/domain.xml", DOMAIN.format(hostdev=first)))
+    emulator = "<emulator>/usr/bin/qemu-system-s390x</emulator>"
+    mediated.virsh("define", mediated.put("/tmp/domain.xml", DOMAIN.format(hostdev=emulator + first)))
     mediated.virsh("start", "--paused", "linux01")
     assert re.search(r"linux01 +paused", mediated.virsh("list"))
     assert mediated.guest_devices() == {"fe.0.1230"}

@@ -68,6 +68,10 @@ nogroup:x:65534:
 _NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n"
 
 _COMMANDS = (*tools.COMMANDS, *power.COMMANDS)
+_BY_FULL_PATH = ("qemu-system-s390x",)
+"""Of those in /usr/bin, what configurations name by its path (a libvirt domain's emulator): a launcher lies over it."""
+_REAL_LINKS = {"lib": "/usr/lib", "share": "/usr/share"}
+"""Beside the directory where the covered ones are: QEMU looks for its files from where it lies itself."""
 _BOUND = ("/etc/alternatives", "/var/lib/dpkg", "/var/lib/rpm")
 """Read-only: hundreds of links, and the package manager's knowledge of what /usr holds."""
 _LIBRARY_LINKS = ("bin", "lib", "lib32", "lib64", "libx32")
@@ -104,11 +108,15 @@ def _prepare(base: str, root: str, hostname: str, owner: int, *, first: bool) ->
     for bind in binds:
         if not bind.target.startswith(_IN_OTHERS):
             os.makedirs(root + bind.target, exist_ok=True)
+    for name, target in _REAL_LINKS.items():
+        os.symlink(target, os.path.join(root + os.path.dirname(tools.REAL_PROGRAMS), name))
     if first:
         give(root, owner)
     else:
-        for name in ("", "run", "tmp", "run/lock", "run/ccwemu", "run/ccwemu/proc", "run/ccwemu/sys"):
+        for name in ("", "run", "tmp"):
             _give_one(os.path.join(root, name), owner)
+        for name in ("run/lock", "run/ccwemu"):
+            give(os.path.join(root, name), owner)
     return root, binds
 
 
@@ -205,6 +213,10 @@ def _system_binds(root: str, launchers: str) -> list[Bind | Links]:
     binds.append(Links("/sbin", sbin | {name: f"{LAUNCHERS_AT}/{name}" for name in _COMMANDS}))
     if os.path.isdir(LAUNCHERS_AT):
         binds.append(Bind(launchers, LAUNCHERS_AT))
+    binds.append(Bind("/usr/bin", tools.REAL_PROGRAMS))
+    for name in _BY_FULL_PATH:
+        if os.path.isfile(f"/usr/bin/{name}") and not os.path.islink(f"/usr/bin/{name}"):
+            binds.append(Bind(f"{launchers}/{name}", f"/usr/bin/{name}"))
     binds += [Bind(path, path) for path in _BOUND if os.path.isdir(path)]
     binds += [Bind(path, path) for path in python_paths()]
     return binds

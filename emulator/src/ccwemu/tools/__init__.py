@@ -34,6 +34,9 @@ COMMANDS: dict[str, str] = {
 DIRECTORIES = ("/usr/local/sbin", "/sbin", "/usr/sbin", "/bin", "/usr/bin")
 """Where plays and programs look for them, by full path too: a launcher must win over the machine's own program."""
 
+REAL_PROGRAMS = "/run/ccwemu/real/bin"
+"""The machine's own /usr/bin in a node, where a launcher lies over some of it."""
+
 
 def run(command: str, argv: list[str]) -> int:
     """Run a command; the exit status. KeyError for a name that is not in COMMANDS."""
@@ -53,7 +56,7 @@ def run(command: str, argv: list[str]) -> int:
 
 def real_program(name: str) -> str | None:
     """The path of the machine's own program of that name, the launchers passed over; None where there is none."""
-    for directory in (*DIRECTORIES[1:], "/usr/local/bin", "/usr/lib/ccwemu/real"):
+    for directory in (*DIRECTORIES[1:], "/usr/local/bin", REAL_PROGRAMS):
         path = os.path.join(directory, name)
         if os.access(path, os.X_OK) and not _is_launcher(path):
             return path

@@ -33,23 +33,26 @@ def _where(number: int) -> str:
     return f"0.0.{FIRST + number:04x}, subchannel: 0.0.{number:04x}, chpids: {chpids}"
 
 
-def definition(name: str, hosts: dict[str, list[str]]) -> str:
-    """A lab of hosts with the devices of each."""
+def definition(name: str, hosts: dict[str, list[str]], guests: dict[str, str] | None = None) -> str:
+    """A lab of hosts with the devices of each, and of guests with what is said of each."""
     lines = [f"lab: {name}", "hosts:"]
     for host, devices in hosts.items():
         lines += [f"  {host}:", "    devices:", *(f"      - {device}" for device in devices)]
+    lines += ["guests:", *(f"  {guest}: {said}" for guest, said in guests.items())] if guests else []
     return "\n".join(lines) + "\n"
 
 
 class Lab:
     """A lab that runs. Its directory is below ``work``, so that it meets no other lab."""
 
-    def __init__(self, work: Path, name: str, hosts: dict[str, list[str]]) -> None:
+    def __init__(
+        self, work: Path, name: str, hosts: dict[str, list[str]], guests: dict[str, str] | None = None
+    ) -> None:
         self.name = name
         self.home = work / "labs"
         self._environment = {**os.environ, "CCWEMU_HOME": str(self.home)}
         file = work / f"{name}.yml"
-        file.write_text(definition(name, hosts), encoding="ascii")
+        file.write_text(definition(name, hosts, guests), encoding="ascii")
         self.command("down", name)
         begin = time.monotonic()
         self.command("up", str(file))

@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Sequence
@@ -15,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from labs import Lab
+from plays import PROJECT, inventory, play
 
 from .peers import SHELL_LOOP, ansible_loop, engine_play, first_devices, shell_lines, span
 
-PROJECT = Path(__file__).parents[3]
-ANSIBLE_PLAYBOOK = str(Path(sys.executable).with_name("ansible-playbook"))
 PACKAGE = "ansible_collections/zkvm/vfio_ccw/plugins/module_utils"
 ARCHIVE, INSIDE = "/root/engine.zip", "/root/inside.py"
 
@@ -34,10 +30,7 @@ class Bench:
         self._lab = lab
         self._host = host
         self._work = work
-        self._inventory = work / "lab.ccwemu.yml"
-        self._inventory.write_text(
-            f"plugin: zkvm.vfio_ccw.ccwemu\nlab: {lab.name}\nhome: {lab.home}\n", encoding="utf-8"
-        )
+        self._inventory = inventory(lab, work)
         self._put(ARCHIVE, _archive())
         self._put(INSIDE, Path(__file__).with_name("inside.py").read_bytes())
 
@@ -101,17 +94,10 @@ class Bench:
 
     def _timed_play(self, count: int, name: str, text: str) -> float:
         self._anew()
-        play = self._work / f"{name}.yml"
-        play.write_text(text, encoding="utf-8")
-        begin = time.monotonic()
-        done = subprocess.run(
-            [ANSIBLE_PLAYBOOK, "-i", str(self._inventory), str(play)], cwd=self._work, env=_environment(self._work),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-        )  # fmt: skip
-        seconds = time.monotonic() - begin
-        if done.returncode:
-            raise RuntimeError(f"ansible-playbook {play.name}: {done.stdout.strip()[-2000:]}")
-        self._check(count, play.name)
+        book = self._work / f"{name}.yml"
+        book.write_text(text, encoding="utf-8")
+        seconds = play(self._work, self._inventory, str(book)).seconds
+        self._check(count, book.name)
         return seconds
 
 
@@ -125,18 +111,3 @@ def _archive() -> bytes:
         for file in sorted((PROJECT / "plugins/module_utils").glob("*.py")):
             archive.write(file, f"{PACKAGE}/{file.name}")
     return content.getvalue()
-
-
-def _environment(work: Path) -> dict[str, str]:
-    """Ansible as it is without anybody's configuration."""
-    configuration = work / "ansible.cfg"
-    configuration.write_text("[defaults]\n", encoding="ascii")
-    own = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    return {
-        **own,
-        "ANSIBLE_CONFIG": str(configuration),
-        "ANSIBLE_HOME": str(work / "ansible"),
-        "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "build/collections"),
-        "ANSIBLE_INVENTORY_ENABLED": "zkvm.vfio_ccw.ccwemu",
-        "ANSIBLE_NOCOLOR": "1",
-    }

@@ -10,7 +10,9 @@ may be killed at any moment, and the next run finds what it needs.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+from collections import deque
 from typing import Callable, Sequence
 
 from ._busid import BusId, spans
@@ -18,12 +20,15 @@ from ._host import Host, HostError
 from ._journal import put_entries, read_journal
 from ._model import IO_SUBCHANNEL
 from ._plan import DevicePlan, Plan
+from ._step import Finish
 from ._steps import KINDS, Step
 from ._sysfs import CCW_DEVICES, CSS_DEVICES
 
 Progress = Callable[[int, int], None]
 """Told how many devices of how many are done."""
 
+AT_ONCE = 8
+"""Programs that may run at the same time: mdevctl does a definition in each, and nearly all of it is starting."""
 READ_BACK_TIMEOUT = 5.0
 AGAIN_TIMEOUT = 30.0
 """Seconds in which a write is tried again for which the kernel is not free (EAGAIN)."""
@@ -131,15 +136,12 @@ def apply(host: Host, plan: Plan, keep: bool = False, progress: Progress | None 
         done.append(step)
     notes = [device.note for device in plan.devices if device.note is not None]
     write_notes(host, notes, done)
-    finished: list[DevicePlan] = []
-    for number, device in enumerate(plan.devices):
-        try:
-            _run_device(host, device)
-        except _Failed as failure:
-            raise _clean_up(host, plan, finished, device, failure, keep, done) from failure.cause
-        finished.append(device)
-        if progress is not None:
-            progress(number + 1, len(plan.devices))
+    run = _Run(host, 0 if keep else AT_ONCE, progress or (lambda number, of: None))
+    try:
+        run.all(plan.devices)
+    except _Failed as failure:
+        run.wait_for_the_rest()
+        raise _clean_up(host, plan, run.finished, failure, keep, done) from failure.cause
     write_notes(host, [device.forget for device in plan.devices if device.forget is not None], plan.steps)
     return plan.steps
 
@@ -147,14 +149,56 @@ def apply(host: Host, plan: Plan, keep: bool = False, progress: Progress | None 
 class _Failed(Exception):
     """A device's step failed. ``tried``: its steps so far, the failed one (the last, mostly) among them."""
 
-    def __init__(self, tried: Sequence[Step], step: Step, cause: Exception) -> None:
+    def __init__(self, device: DevicePlan, tried: Sequence[Step], step: Step, cause: Exception) -> None:
         super().__init__(str(cause))
+        self.device = device
         self.tried = list(tried)
         self.step = step
         self.cause = cause
 
 
-def _run_device(host: Host, device: DevicePlan) -> None:
+class _Run:
+    """Devices in their order, one at a time, except that the programs at their ends run beside what follows."""
+
+    def __init__(self, host: Host, at_once: int, progress: Progress) -> None:
+        self._host = host
+        self._at_once = at_once
+        self._progress = progress
+        self._ending: deque[tuple[DevicePlan, Finish]] = deque()
+        self.finished: list[DevicePlan] = []
+
+    def all(self, devices: Sequence[DevicePlan]) -> None:
+        """Raises _Failed."""
+        for device in devices:
+            finish = _run_device(self._host, device)
+            if finish is None:
+                self._has_finished(device, len(devices))
+            else:
+                self._ending.append((device, finish))
+            while len(self._ending) > self._at_once:
+                self._end_one(len(devices))
+        while self._ending:
+            self._end_one(len(devices))
+
+    def _end_one(self, of: int) -> None:
+        device, finish = self._ending.popleft()
+        finish()
+        self._has_finished(device, of)
+
+    def _has_finished(self, device: DevicePlan, of: int) -> None:
+        self.finished.append(device)
+        self._progress(len(self.finished), of)
+
+    def wait_for_the_rest(self) -> None:
+        """After a failure all is undone, whether it ended well or not."""
+        for device, finish in self._ending:
+            with contextlib.suppress(_Failed):
+                finish()
+            self.finished.append(device)
+
+
+def _run_device(host: Host, device: DevicePlan) -> Finish | None:
+    """Run its steps. A program at the end may still run: what is returned waits for it. Both raise _Failed."""
     unread: list[Step] = []
     read_back = ""
     for number, step in enumerate(device.steps):
@@ -162,6 +206,8 @@ def _run_device(host: Host, device: DevicePlan) -> None:
         try:
             if read_back not in kind.guarded_by:
                 kind.guard(host, step)
+            if kind.start is not None and not following:
+                return _ending(host, device, kind.start(host, step))
             error = _attempt(host, step)
             if error is None and any(step.kind in KINDS[one.kind].shows for one in following):
                 unread.append(step)
@@ -169,9 +215,27 @@ def _run_device(host: Host, device: DevicePlan) -> None:
                 continue
             _read_back(host, step, error)
         except Exception as exc:  # whatever it is: nothing stays half done
-            raise _Failed(device.steps[: number + 1], *_culprit(host, unread, step, exc)) from exc
+            raise _Failed(device, device.steps[: number + 1], *_culprit(host, unread, step, exc)) from exc
         unread.clear()
         read_back = step.kind
+    return None
+
+
+def _ending(host: Host, device: DevicePlan, finish: Finish) -> Finish:
+    last = device.steps[-1]
+
+    def end() -> None:
+        error: HostError | None = None
+        try:
+            try:
+                finish()
+            except HostError as exc:
+                error = exc
+            _read_back(host, last, error)
+        except Exception as exc:
+            raise _Failed(device, device.steps, last, exc) from exc
+
+    return end
 
 
 def _culprit(host: Host, unread: Sequence[Step], step: Step, cause: Exception) -> tuple[Step, Exception]:
@@ -202,13 +266,12 @@ def _clean_up(
     host: Host,
     plan: Plan,
     finished: Sequence[DevicePlan],
-    device: DevicePlan,
     failure: _Failed,
     keep: bool,
     done: Sequence[Step],
 ) -> StepFailed:
     """After a failure: undo what was done, and leave in the journal what is still passed on or stuck."""
-    tried = failure.tried
+    device, tried = failure.device, failure.tried
     back = not device.request.present and _is_back(host, device, tried)
     undone, stuck = ([], []) if back else undo(host, tried)
     unnote = [] if back or stuck else [device]

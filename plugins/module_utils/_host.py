@@ -22,6 +22,9 @@ from typing import Callable, Iterator, List, Tuple
 from ._helper import Blocked, Helper, Lost, Work
 
 RunCommand = Callable[[List[str], str], Tuple[int, str, str]]
+Ended = Callable[[], Tuple[int, str, str]]
+"""Waits for a command that was started: return code, standard output, standard error."""
+StartCommand = Callable[[List[str]], Ended]
 """(arguments, standard input) → (return code, standard output, standard error)."""
 
 COMMAND_PLACES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -114,9 +117,12 @@ class Lock:
 class Host:
     """A host's files and commands."""
 
-    def __init__(self, root: str = "/", run_command: RunCommand | None = None) -> None:
+    def __init__(
+        self, root: str = "/", run_command: RunCommand | None = None, start_command: StartCommand | None = None
+    ) -> None:
         self._root = root.rstrip("/")
         self._run_command = run_command
+        self._start_command = start_command
         self._locks: list[int] = []
         self._helpers: dict[Work, Helper] = {}
 
@@ -337,6 +343,13 @@ class Host:
         if self._run_command is None:
             raise HostError("run", argv[0], errno.ENOEXEC, text="no way to run commands was given")
         return self._run_command(argv, data)
+
+    def start(self, argv: list[str]) -> Ended:
+        """Start a command that others may run beside; where that is not possible, it has ended already."""
+        if self._start_command is not None:
+            return self._start_command(argv)
+        result = self.run(argv)
+        return lambda: result
 
     def wait_for(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Poll a condition for which the kernel offers nothing to wait on. False when it did not come true in time."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ._ccw import CcwError
 from ._doctor import DoctorError
 from ._engine import NotAsWanted
 from ._guest import GuestError
-from ._host import Host, HostError
+from ._host import Ended, Host, HostError
 from ._journal import JournalError
 from ._kernel_support import KernelError, report
 from ._refusals import Refused
@@ -26,22 +27,43 @@ from ._virsh import LibvirtError
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
+ENVIRONMENT = {"LC_ALL": "C"}
+"""Of every command: their messages are read."""
 ERRORS = (HostError, JournalError, BadName, CcwError, DoctorError, GuestError, LibvirtError)
 
 
 def host_of(module: AnsibleModule) -> Host:
     """The host that a module runs on."""
 
-    def run_command(argv: list[str], data: str) -> tuple[int, str, str]:
+    def found(argv: list[str]) -> list[str]:
         command = argv[0] if os.path.isabs(argv[0]) else module.get_bin_path(argv[0])
         if command is None or not os.access(command, os.X_OK):
             raise HostError("run", argv[0], errno.ENOENT)
-        code, out, err = module.run_command(
-            [command] + argv[1:], data=data or None, binary_data=True, environ_update={"LC_ALL": "C"}
-        )
+        return [command] + argv[1:]
+
+    def run_command(argv: list[str], data: str) -> tuple[int, str, str]:
+        command = found(argv)
+        code, out, err = module.run_command(command, data=data or None, binary_data=True, environ_update=ENVIRONMENT)
         return code, out, err
 
-    return Host(run_command=run_command)
+    def start_command(argv: list[str]) -> Ended:
+        # run_command waits for what it runs, and may not be called from a second thread
+        process = subprocess.Popen(
+            found(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **ENVIRONMENT},
+            text=True,
+        )
+        return lambda: _end_of(process)
+
+    return Host(run_command=run_command, start_command=start_command)
+
+
+def _end_of(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate()
+    return process.returncode, out, err
 
 
 def run(module: AnsibleModule, work: Callable[[Host], dict[str, Any]]) -> None:

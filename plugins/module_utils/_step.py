@@ -54,6 +54,10 @@ class Step:
         }
 
 
+Finish = Callable[[], None]
+"""Waits for what was started. Raises HostError."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """What all steps of one kind have in common. ``holds`` says whether the step's effect is there."""
@@ -65,6 +69,8 @@ class Kind:
     holds: Callable[[Host, Step], bool]
     hint: str
     """What to do when it fails."""
+    start: Callable[[Host, Step], Finish] | None = None
+    """Of a kind that only runs a program, which disturbs no other device's: instead of ``run``, starts it."""
     guard: Callable[[Host, Step], None] = lambda host, step: None
     """Looks right before it is run whether it may be. Raises HostError."""
     guarded_by: frozenset[str] = frozenset()

@@ -9,7 +9,7 @@ from ._busid import BusId
 from ._host import Host, HostError
 from ._kept import kept_mdevs
 from ._model import MDEV_TYPE
-from ._step import KINDS, Kind, Step, paired, subject, value
+from ._step import KINDS, Finish, Kind, Step, paired, subject, value
 from ._sysfs import DRIVERCTL_DIRECTORY, MDEVCTL_DIRECTORY
 
 LIST_DEFINED = "Look at 'mdevctl list --defined'"
@@ -24,17 +24,26 @@ def _keep_driver(host: Host, step: Step) -> None:
         host.unlink(step.path)
 
 
+def _start_mdevctl(host: Host, *arguments: str) -> Finish:
+    ended = host.start(["mdevctl", *arguments])
+
+    def finish() -> None:
+        code, out, err = ended()
+        if code != 0:
+            command = " ".join(["mdevctl", *arguments])
+            raise HostError("run", command, 0, text=(err or out).strip() or f"ended with {code}")
+
+    return finish
+
+
 def _mdevctl(host: Host, *arguments: str) -> None:
-    code, out, err = host.run(["mdevctl", *arguments])
-    if code != 0:
-        raise HostError("run", " ".join(["mdevctl", *arguments]), 0, text=(err or out).strip() or f"ended with {code}")
+    _start_mdevctl(host, *arguments)()
 
 
-def _define(host: Host, step: Step) -> None:
+def _start_defining(host: Host, step: Step) -> Finish:
     if host.exists(step.path):
-        _mdevctl(host, "modify", "-u", step.value, "-p", step.subject, "--auto")
-    else:
-        _mdevctl(host, "define", "-u", step.value, "-p", step.subject, "-t", MDEV_TYPE, "--auto")
+        return _start_mdevctl(host, "modify", "-u", step.value, "-p", step.subject, "--auto")
+    return _start_mdevctl(host, "define", "-u", step.value, "-p", step.subject, "-t", MDEV_TYPE, "--auto")
 
 
 def _is_manual(host: Host, step: Step) -> bool:
@@ -67,7 +76,8 @@ KINDS.update(
             path=_definition,
             written=value,
             text=lambda step: f"let mdevctl create mediated device {step.value} at boot",
-            run=_define,
+            run=lambda host, step: _start_defining(host, step)(),
+            start=_start_defining,
             holds=_is_kept,
             hint=LIST_DEFINED,
         ),

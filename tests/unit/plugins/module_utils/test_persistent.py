@@ -247,3 +247,50 @@ def test_two_devices_that_changed_places_are_given_back_when_taken_over(kernel):
     assert kernel.host().names("/etc/mdevctl.d/0.0.16ca") + kernel.host().names("/etc/mdevctl.d/0.0.16cc") == []
     assert kernel.get("sys/bus/ccw/devices/0.0.7e52/online") == before
     assert converge(kernel.host(), both).changed
+
+
+def beside(kernel):
+    """A host whose programs end when somebody waits for them."""
+    host = kernel.host()
+    host._start_command = lambda argv: lambda: host.run(argv)
+    return host
+
+
+THREE = [{**WANTED, "uuid": ""}, {"device": "0.0.7e54", "persistent": True}, {"device": "0.0.7e55"}]
+
+
+def three(kernel):
+    kernel.add_subchannel("0.0.16ce", "0.0.7e55", cutype="3990/e9", devtype="3390/0c", driver="dasd-eckd")
+    return THREE
+
+
+def lasting(kernel):
+    """What is kept for a restart, and which driver has which subchannel."""
+    found = [*(kernel.root / "etc").rglob("*"), *(kernel.root / "sys/bus").rglob("0.0.*")]
+    return sorted(str(path) for path in found if path.is_symlink() or path.is_file())
+
+
+def test_programs_run_beside_what_follows_and_are_read_back(kernel):
+    outcome = converge(beside(kernel), three(kernel))
+    assert [words[1] for words in kernel.commands] == ["define", "define"]
+    assert sum(step.kind == "define-mdev" for step in outcome.done) == 2
+    assert not converge(kernel.host(), THREE).changed
+
+
+def test_a_program_that_fails_later_takes_back_what_was_done_meanwhile(kernel):
+    items, before = three(kernel), lasting(kernel)
+    kernel.mdevctl_fails = True
+    with pytest.raises(StepFailed, match="^0.0.7e52: could not let mdevctl .*no such luck") as failure:
+        converge(beside(kernel), items)
+    assert "everything done to 0.0.7e54-0.0.7e55" in str(failure.value)
+    assert (failure.value.stuck, failure.value.done) == ([], [])
+    assert lasting(kernel) == before
+
+
+def test_what_is_kept_when_another_fails_has_been_waited_for(kernel):
+    """With on_error: keep nothing runs beside anything: a device is done, or it is not."""
+    items = three(kernel)
+    kernel.qdio.add("0.0.16ce")
+    with pytest.raises(StepFailed, match="^0.0.7e55: .*Completed before and kept: 0.0.7e52, 0.0.7e54"):
+        converge(beside(kernel), items, keep=True)
+    assert not converge(kernel.host(), THREE[:2]).changed

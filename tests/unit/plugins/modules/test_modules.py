@@ -55,6 +55,16 @@ def test_a_success_hands_over_its_warnings(end):
     assert (module.failed, module.result, module.warnings) == (False, {"changed": False}, ["slow"])
 
 
+def test_commands_may_run_beside_each_other():
+    module = FakeModule()
+    module.get_bin_path = lambda name: f"/bin/{name}"
+    host = _module.host_of(module)
+    first, second = (
+        host.start(["sh", "-c", f"echo out {number}; echo $LC_ALL >&2; exit {number}"]) for number in (1, 2)
+    )
+    assert (second(), first()) == ((2, "out 2\n", "C\n"), (1, "out 1\n", "C\n"))
+
+
 @pytest.mark.parametrize("command", ["no-such-command", "/no/such/command"])
 def test_a_command_that_the_host_lacks(command):
     module = FakeModule()

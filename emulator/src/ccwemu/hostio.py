@@ -59,7 +59,7 @@ class HostChannel:
             orb = self._area.place(program, lpm)
             cc = self._subchannel.start(orb, self._storage)
             # Status that nobody asked for (a path came back) is taken first, as an interrupt handler would.
-            for _ in range(_MAX_PENDING):
+            for _turn in range(_MAX_PENDING):
                 if cc != 1:
                     break
                 self._subchannel.test()

@@ -12,6 +12,7 @@ import os
 import stat
 import threading
 import time
+from operator import itemgetter
 
 from ccwemu.faces import wire
 from ccwemu.faces.files import Handle, OpenAttribute, OpenDeviceFile, OpenDirectory, check_open, store
@@ -20,6 +21,8 @@ from ccwemu.faces.wire import Op, Request, Session
 from ccwemu.machine import waiting
 from ccwemu.machine.tree import Attribute, DeviceFile, Directory, Link, Node
 
+_SETATTR = itemgetter(0, 6, 9, 11, 13, 14)
+"""Of struct fuse_setattr_in: valid, mtime, mtimensec, mode, uid, gid."""
 _ENOENT = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
@@ -95,7 +98,7 @@ class TreeFace:
             self._flushing.acquire()
         try:
             while self._stale:
-                (nodeid, name), _ = self._stale.popitem()
+                (nodeid, name), _value = self._stale.popitem()
                 if name is None:
                     self.session.invalidate_attributes(nodeid)
                 else:
@@ -248,7 +251,7 @@ class TreeFace:
         self._drop(request.nodeid, wire.FORGET_IN.unpack_from(body)[0])
 
     def _batch_forget(self, request: Request, body: memoryview) -> None:
-        count, _ = wire.BATCH_FORGET_IN.unpack_from(body)
+        count, _padding = wire.BATCH_FORGET_IN.unpack_from(body)
         for index in range(count):
             offset = wire.BATCH_FORGET_IN.size + index * wire.FORGET_ONE.size
             self._drop(*wire.FORGET_ONE.unpack_from(body, offset))
@@ -262,7 +265,7 @@ class TreeFace:
     def _setattr(self, request: Request, body: memoryview) -> bytes:
         """chmod, chown and utime last; a truncation succeeds and does nothing."""
         node = self._node(request.nodeid)
-        valid, _, _, _, _, _, mtime, _, _, mtime_rest, _, mode, _, uid, gid, _ = wire.SETATTR_IN.unpack_from(body)
+        valid, mtime, mtime_rest, mode, uid, gid = _SETATTR(wire.SETATTR_IN.unpack_from(body))
         if valid & 0x001:
             node.mode = stat.S_IMODE(mode)
         if valid & 0x002:
@@ -324,7 +327,7 @@ class TreeFace:
         return wire.OPEN_OUT.pack(self._add_handle(handle), wire.FOPEN_DIRECT_IO, 0)
 
     def _read(self, request: Request, body: memoryview) -> bytes:
-        number, offset, size, *_ = wire.READ_IN.unpack_from(body)
+        number, offset, size, *_more = wire.READ_IN.unpack_from(body)
         handle = self._handles[number]
         if isinstance(handle, OpenDeviceFile):
             return handle.device.read(offset, size)
@@ -332,7 +335,7 @@ class TreeFace:
         return handle.read(offset, size)
 
     def _write(self, request: Request, body: memoryview) -> bytes:
-        number, offset, size, *_ = wire.WRITE_IN.unpack_from(body)
+        number, offset, size, *_more = wire.WRITE_IN.unpack_from(body)
         data = bytes(body[wire.WRITE_IN.size : wire.WRITE_IN.size + size])
         handle = self._handles[number]
         if isinstance(handle, OpenDeviceFile):
@@ -387,7 +390,7 @@ class TreeFace:
 
     def _fill(self, body: memoryview, *, plus: bool) -> bytes:
         """As many entries as fit, each with what a lookup of it would answer (``plus``)."""
-        number, offset, size, *_ = wire.READ_IN.unpack_from(body)
+        number, offset, size, *_more = wire.READ_IN.unpack_from(body)
         handle = self._handles[number]
         assert isinstance(handle, OpenDirectory)
         out = bytearray()

@@ -117,7 +117,7 @@ class MirroredFace(TreeFace):
     # -- contents that must be made ---------------------------------------------------------------------------------
 
     def _read(self, request: Request, body: memoryview) -> bytes:
-        number, offset, size, *_ = wire.READ_IN.unpack_from(body)
+        number, offset, size, *_more = wire.READ_IN.unpack_from(body)
         if not number & HANDLE:
             return super()._read(request, body)
         node = self._mirror.opened(number)
@@ -136,7 +136,7 @@ class MirroredFace(TreeFace):
         return data
 
     def _write(self, request: Request, body: memoryview) -> bytes:
-        number, _, size, *_ = wire.WRITE_IN.unpack_from(body)
+        number, _offset, size, *_more = wire.WRITE_IN.unpack_from(body)
         if not number & HANDLE:
             return super()._write(request, body)
         node = self._mirror.opened(number)

@@ -302,7 +302,7 @@ class Session:
                 if error.errno in (errno.EAGAIN, errno.EINTR, errno.ENOENT):  # ENOENT: the request was interrupted
                     return None
                 raise
-            _, op, unique, nodeid, uid, gid, pid, _, _ = IN_HEADER.unpack_from(buffer)
+            _length, op, unique, nodeid, uid, gid, pid, *_more = IN_HEADER.unpack_from(buffer)
             request, body = Request(op, unique, nodeid, uid, gid, pid), memoryview(buffer)[IN_HEADER.size : size]
             if op not in self._at_once:
                 return _Received(request, body, False)
@@ -317,7 +317,7 @@ class Session:
         if not self._at_once:
             return
         with self._catching_up, contextlib.suppress(OSError):
-            for _ in range(_MOST_WAITING):
+            for _turn in range(_MOST_WAITING):
                 received = self._receive(self._own_buffer)
                 if received is None:
                     return

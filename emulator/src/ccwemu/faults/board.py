@@ -23,11 +23,9 @@ class User(Protocol):
 
     def disarm(self) -> None:
         """All of them."""
-        ...
 
     def set_device_valid(self, valid: bool) -> None:
         """The device has gone from under the subchannel, or come back."""
-        ...
 
 
 class Board:

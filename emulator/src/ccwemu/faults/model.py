@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 SENSE_SIZE = 32
 SHORT_SENSE_SIZE = 24
@@ -95,11 +95,16 @@ def _starts(count: int) -> str:
     return f"{count} start" if count == 1 else f"{count} starts"
 
 
+def is_number(value: object) -> TypeGuard[int]:
+    """Whether a message has a number of at least 0 here; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def from_message(message: dict[str, Any]) -> Fault:
     """The reverse of :meth:`Fault.to_message`. Raises FaultError."""
     try:
         numbers = {name: message[name] for name in ("id", "kind", "command", "skip", "left")}
-        if not all(type(number) is int and 0 <= number <= MAX_STARTS for number in numbers.values()):
+        if not all(is_number(number) and number <= MAX_STARTS for number in numbers.values()):
             raise ValueError
         sense = bytes(message["sense"])
         kind = Kind(numbers["kind"])

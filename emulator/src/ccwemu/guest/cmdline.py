@@ -249,7 +249,7 @@ def _character_device(line: CommandLine, flag: str, value: str) -> None:
     if flag == "-serial" and value.startswith("file:"):
         line.console = value[5:]
     if flag in ("-qmp", "-qmp-pretty") and value not in ("none", "null"):
-        kind, _, rest = value.partition(":")
+        kind, _colon, rest = value.partition(":")
         if kind != "unix":
             raise QemuError(
                 f"a {kind} monitor is not offered by the quick guest, expected unix:PATH", f"{flag} {value}"

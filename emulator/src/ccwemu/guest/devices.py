@@ -259,7 +259,7 @@ def machine_devices(line: CommandLine) -> list[GuestDevice]:
     """Network cards that come without -device, before all others."""
     cards = line.cards + (not line.networks and not line.nodefaults)
     card = Options("-nic user", {"driver": "virtio-net-ccw"})
-    return [GuestDevice(card, MODELS["virtio-net-ccw"]) for _ in range(cards)]
+    return [GuestDevice(card, MODELS["virtio-net-ccw"]) for _turn in range(cards)]
 
 
 def drive_devices(line: CommandLine) -> list[Options]:

@@ -73,7 +73,7 @@ def state(plan: Plan) -> Saved:
     numbers = plan.numbered()
     return Saved(
         machine,
-        frozenset([DEFAULT_CSSID, *(number.cssid for number, _ in numbers)]),
+        frozenset([DEFAULT_CSSID, *(number.cssid for number, _device in numbers)]),
         tuple(section(plan, number) for number, device in numbers if not device.passed_through),
     )
 
@@ -110,7 +110,7 @@ def check_uri(uri: str, where: str) -> None:
 
 def send(data: bytes, uri: str) -> None:
     """To ``exec:COMMAND`` (as QEMU: by /bin/sh), ``unix:PATH`` or ``tcp:HOST:PORT``. Raises OSError."""
-    kind, _, rest = uri.partition(":")
+    kind, _colon, rest = uri.partition(":")
     if kind == "exec":
         done = subprocess.run(["/bin/sh", "-c", rest], input=data, check=False)
         if done.returncode:
@@ -122,7 +122,7 @@ def send(data: bytes, uri: str) -> None:
 
 def receive(uri: str) -> bytes:
     """From there; waits for it. Raises QemuError."""
-    kind, _, rest = uri.partition(":")
+    kind, _colon, rest = uri.partition(":")
     if kind == "exec":
         return subprocess.run(["/bin/sh", "-c", rest], stdout=subprocess.PIPE, check=False).stdout
     try:
@@ -141,7 +141,7 @@ def _socket(kind: str) -> socket.socket:
 def _address(kind: str, rest: str) -> str | tuple[str, int]:
     if kind == "unix":
         return rest
-    host, _, port = rest.partition(":")
+    host, _colon, port = rest.partition(":")
     if not port.isdecimal():
         raise OSError(0, "expected tcp:HOST:PORT")
     return host, int(port)

@@ -87,7 +87,7 @@ class QuickGuest:
         if self._node is not node:
             return
         try:
-            _, status = os.waitpid(node.pid, 0)
+            _pid, status = os.waitpid(node.pid, 0)
         except ChildProcessError:
             status = 0
         # pid_namespaces(7): reboot(2) ends the init of a pid namespace by SIGHUP (restart) or SIGINT (power off).

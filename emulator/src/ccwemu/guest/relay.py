@@ -46,7 +46,7 @@ class Relay:
     def _accept(self) -> None:
         while True:
             try:
-                outer, _ = self._listener.accept()
+                outer, _address = self._listener.accept()
             except OSError:
                 return
             threading.Thread(target=self._join, args=(outer,), daemon=True).start()

@@ -38,7 +38,7 @@ class Service:
     def _accept(self) -> None:
         while True:
             try:
-                connection, _ = self._socket.accept()
+                connection, _address = self._socket.accept()
             except OSError:
                 return
             threading.Thread(target=self._talk, args=(connection,), name="command", daemon=True).start()

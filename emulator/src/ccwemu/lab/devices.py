@@ -98,7 +98,7 @@ class _Numbers:
     def of(self, fields: Fields, count: int) -> list[str]:
         """For the devices of an entry."""
         if "subchannel" not in fields:
-            return [self.free() for _ in range(count)]
+            return [self.free() for _turn in range(count)]
         return _counted(fields["subchannel"], count)
 
 

@@ -94,7 +94,7 @@ def _wait_as(child: int, pair: Terminal | None) -> NoReturn:
     if pair is not None:
         pair.carry()
     while True:
-        _, status = os.waitpid(child, os.WUNTRACED)
+        _pid, status = os.waitpid(child, os.WUNTRACED)
         if os.WIFSTOPPED(status):  # Ctrl-Z: stop with it, go on with it
             os.kill(os.getpid(), signal.SIGSTOP)
             _forward(child, signal.SIGCONT)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ccwemu.faults.board import Board
-from ccwemu.faults.model import Fault, FaultError, from_message
+from ccwemu.faults.model import Fault, FaultError, from_message, is_number
 from ccwemu.lab.lines import Message, Peer, Refusal
 from ccwemu.machine.spec import IO, DasdSpec, MachineSpec, SubchannelSpec
 
@@ -49,7 +49,7 @@ def give_faults(board: Board, busid: str, peer: Peer, answer: Message, *descript
 def count_fault(board: Board, busid: str, message: Message) -> None:
     """A fault has been met by a start. Raises Refusal."""
     numbers = [message.get(name) for name in ("id", "skip", "left")]
-    if not all(type(number) is int and number >= 0 for number in numbers):
+    if not all(is_number(number) for number in numbers):
         raise Refusal("EINVAL", f"fault-counted: expected id, skip and left as numbers, found {message!r}")
     board.counted(busid, *(int(str(number)) for number in numbers))
 

@@ -43,10 +43,10 @@ class LabGuests:
         """For the lab's state: name → description. ``process`` describes what has a pid, or nothing."""
         with self._guard:
             hosts = {name: spec.host for name, spec in self._specs.items()}
-            hosts |= {name: host for name, (host, _) in self._running.items()}
+            hosts |= {name: host for name, (host, _pid) in self._running.items()}
             nodes = {}
             for name, host in hosts.items():
-                _, pid = self._running.get(name, (host, None))
+                _host, pid = self._running.get(name, (host, None))
                 nodes[name] = {"role": "guest", "host": host, "kind": "quick", **process(pid)}
                 if name in self._real:
                     nodes[name] |= {"kind": "real", "ssh": self._real[name].access()}

@@ -310,7 +310,7 @@ class Host:
         poll.poll()
         os.close(pidfd)
         try:
-            _, status = os.waitpid(namespace.pid, 0)
+            _pid, status = os.waitpid(namespace.pid, 0)
         except ChildProcessError:
             status = 0
         if self._namespace is not namespace:

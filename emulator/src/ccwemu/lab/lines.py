@@ -56,14 +56,14 @@ class Peer:
         """The next message; None at the end. Descriptors are kept for :meth:`take_descriptors`."""
         while b"\n" not in self._pending:
             try:
-                data, descriptors, _, _ = socket.recv_fds(self._connection, 65536, 8)
+                data, descriptors, _flags, _address = socket.recv_fds(self._connection, 65536, 8)
             except OSError:
                 return None
             self._descriptors += descriptors
             if not data:
                 return None
             self._pending += data
-        line, _, self._pending = self._pending.partition(b"\n")
+        line, _newline, self._pending = self._pending.partition(b"\n")
         message = json.loads(line)
         if not isinstance(message, dict):
             raise ValueError(f"{line!r} is no JSON object")
@@ -121,7 +121,7 @@ class Server:
     def _accept(self) -> None:
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection, _address = self._listener.accept()
             except OSError:
                 return
             peer = Peer(connection)

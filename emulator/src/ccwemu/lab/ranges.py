@@ -45,7 +45,7 @@ def busids(text: str) -> list[str]:
 
 def counted(first: str, count: int) -> list[str]:
     """So many bus ids, counted up from the first. Raises ValueError past the last one of its set, ffff."""
-    head, _, number = first.rpartition(".")
+    head, _dot, number = first.rpartition(".")
     start = int(number, 16)
     if start + count - 1 > LAST:
         raise ValueError(first)

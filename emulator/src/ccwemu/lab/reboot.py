@@ -30,7 +30,7 @@ def serve(host: Reboots, message: Message) -> Message:
     from ccwemu.machine.ipl import Ipl
 
     seed = message.get("seed")
-    if type(seed) is not int or seed < 0:
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise Refusal("EINVAL", f"reboot: seed must be a number of at least 0, is {seed!r}")
     boot = host.reboot(Ipl(seed, message.get("renumber") is True))
     return {"ok": True, "tally": vars(boot.tally), "lines": list(boot.lines)}

@@ -161,7 +161,7 @@ def remove(directory: str) -> None:
     if not os.path.lexists(directory):
         return
     # A node may have made a directory that not even its owner may enter.
-    for parent, names, _ in os.walk(directory):
+    for parent, names, _files in os.walk(directory):
         for name in names:
             path = os.path.join(parent, name)
             if not os.path.islink(path) and not os.access(path, os.R_OK | os.W_OK | os.X_OK):

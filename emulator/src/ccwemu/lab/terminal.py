@@ -44,7 +44,7 @@ class Terminal:
     def carry(self) -> None:
         """In this process: carry until the command's side of the terminal is closed."""
         self._there.close()
-        _, descriptors, _, _ = socket.recv_fds(self._here, 1, 1)
+        _data, descriptors, _flags, _address = socket.recv_fds(self._here, 1, 1)
         if not descriptors:  # the command's process has failed, and said why
             return
         self._outer = descriptors[0]
@@ -63,7 +63,7 @@ class Terminal:
         for descriptor in (0, self._outer):
             poll.register(descriptor, select.POLLIN)
         while True:
-            for descriptor, _ in poll.poll():
+            for descriptor, _event in poll.poll():
                 data = self._read(descriptor)
                 if not data and descriptor == self._outer:
                     return

@@ -24,7 +24,7 @@ _OLD_STYLE = re.compile(r"^(0[xX])?[0-9a-fA-F]+$")
 
 def device_id(busid: str) -> DeviceId:
     """Of a bus id: "0.1.7e52" → (1, 0x7e52)."""
-    _, ssid, devno = busid.split(".")
+    _cssid, ssid, devno = busid.split(".")
     return int(ssid, 16), int(devno, 16)
 
 
@@ -54,7 +54,7 @@ class Blacklist:
 
         ``devices``: what the words "ipldev" and "condev" stand for; one that is missing stands for nothing.
         """
-        self._bits = [bytearray(MAX_DEVNO + 1) for _ in range(MAX_SSID + 1)]
+        self._bits = [bytearray(MAX_DEVNO + 1) for _turn in range(MAX_SSID + 1)]
         self._free = free
         self._purge = purge
         self._words = devices or {}
@@ -118,7 +118,7 @@ class Blacklist:
 
     def store(self, data: bytes) -> None:
         """A write: "free LIST", "add LIST" or "purge". Raises OSError(EINVAL)."""
-        word, _, items = cstring(data).rstrip().partition(" ")
+        word, _blank, items = cstring(data).rstrip().partition(" ")
         good = True
         if word == "free":
             good = self.change(items, False)

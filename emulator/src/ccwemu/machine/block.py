@@ -56,7 +56,6 @@ class Disk(Protocol):
 
     def open_device(self, partition: int | None, flags: int) -> OpenDevice:
         """``partition`` is an index into ``partitions``."""
-        ...
 
 
 class _Counted:

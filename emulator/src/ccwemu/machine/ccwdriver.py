@@ -56,11 +56,9 @@ class ChannelDevice(Protocol):
 
         A program without status after ``expires`` seconds is cleared: OSError(ETIMEDOUT).
         """
-        ...
 
     def schib(self) -> bytes:
         """STORE SUBCHANNEL: 52 bytes, big-endian."""
-        ...
 
 
 class BlockRegistry(Protocol):
@@ -72,7 +70,6 @@ class BlockRegistry(Protocol):
 
     def open_count(self, name: str) -> int:
         """Openers of a disk and of its partitions: device files held open and mounts and swap on them."""
-        ...
 
 
 class CcwDevice(Protocol):
@@ -89,7 +86,6 @@ class CcwDevice(Protocol):
 
     def log(self, message: str) -> None:
         """A line in the kernel log, prefixed with driver and bus id."""
-        ...
 
 
 class CcwDriver(Protocol):
@@ -110,4 +106,3 @@ class CcwDriver(Protocol):
 
     def paths_changed(self, device: CcwDevice, vpm: int) -> bool:
         """The verified paths changed; True where the driver wants to keep the device without any."""
-        ...

@@ -17,11 +17,9 @@ class ChannelIo(Protocol):
 
     def subchannel(self, busid: str) -> ChannelDevice | None:
         """Take the subchannel into use. None: nothing answers there (the spec's identity is all that is known)."""
-        ...
 
     def release(self, busid: str) -> None:
         """The machine's driver let the subchannel go: close what was opened for it (the disk image)."""
-        ...
 
 
 class NoChannels:

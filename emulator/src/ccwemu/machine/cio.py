@@ -103,7 +103,7 @@ def _subchannel(device: Device) -> Subchannel:
 
 def _initiate_logging(subchannel: Subchannel) -> None:
     """The channel subsystem offers no logging (chsc_siosl), as under QEMU."""
-    _, ssid, number = subchannel.name.split(".")
+    _cssid, ssid, number = subchannel.name.split(".")
     subchannel.kernel.log.append(
         f"cio: Logging for subchannel 0.{ssid}.{number} failed with errno={errno.EOPNOTSUPP}", klog.WARNING
     )

@@ -24,7 +24,7 @@ def module_file(info: ModuleInfo, depends: Iterable[str], release: str) -> bytes
     fields += [f"softdep=post: {' '.join(info.post)}"] if info.post else []
     fields += [f"description={info.description}", "license=GPL", f"depends={','.join(depends)}", "intree=Y"]
     fields += [f"name={info.name}", f"vermagic={release} SMP mod_unload "]
-    fields += [f"parm={name}" for name, _ in info.parameters]
+    fields += [f"parm={name}" for name, _value in info.parameters]
     modinfo = b"".join(field.encode() + b"\0" for field in fields)
     header_size, section_size = 64, 64
     names_at = header_size + len(modinfo)

@@ -21,7 +21,7 @@ def add_node(
     size: Callable[[], int] | None = None,
 ) -> DeviceFile:
     """Make /dev/<path>, with the directories above it. ``kind`` is "block" or "char"."""
-    folder, _, name = path.rpartition("/")
+    folder, _slash, name = path.rpartition("/")
     directory = ensure(kernel.dev, folder) if folder else kernel.dev
     return directory.add(DeviceFile(name, mode, kind, rdev, open_, size))
 

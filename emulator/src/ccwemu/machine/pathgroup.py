@@ -58,7 +58,7 @@ def _run(channel: ChannelDevice, command: int, data: bytes | int, lpm: int) -> E
 
     A program that timed out has no status.
     """
-    for _ in range(TRIES):
+    for _turn in range(TRIES):
         try:
             ending = channel.run([Ccw(command, data, SLI)], lpm)
         except TimeoutError:  # no second try on this path (ccw_request_timeout)

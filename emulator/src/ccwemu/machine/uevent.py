@@ -68,7 +68,7 @@ def parse_synthetic(data: bytes) -> tuple[str, Variables]:
     Returns the action and the variables to add. Raises OSError(EINVAL), its ``strerror`` the kernel's message.
     """
     text = cstring(data).removesuffix("\n")
-    action, _, rest = text.partition(" ")
+    action, _blank, rest = text.partition(" ")
     if action not in ACTIONS:
         raise OSError(errno.EINVAL, "unknown uevent action string")
     if not rest:

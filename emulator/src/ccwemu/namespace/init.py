@@ -268,7 +268,7 @@ def _reap_until_told(link: Link) -> NoReturn:
     poll.register(link.connection, select.POLLIN)
     poll.register(woken, select.POLLIN)
     while True:
-        for descriptor, _ in poll.poll():
+        for descriptor, _event in poll.poll():
             if descriptor == woken:
                 os.read(woken, 4096)
             else:
@@ -278,7 +278,7 @@ def _reap_until_told(link: Link) -> NoReturn:
 
 def _serve(link: Link, programs: dict[int, int]) -> None:
     """A request of the other side. ``programs``: the pids of those that it had started, with the number of each."""
-    data, descriptors, _, _ = socket.recv_fds(link.connection, 1 << 20, 1)
+    data, descriptors, _flags, _address = socket.recv_fds(link.connection, 1 << 20, 1)
     if not data:
         os._exit(0)
     message = json.loads(data)

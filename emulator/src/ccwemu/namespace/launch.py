@@ -179,7 +179,7 @@ def _converse(
     """Answer the init until it is ready. Returns its pid and its socket for uevents."""
     pid = uevents = None
     while True:
-        data, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 4)
+        data, descriptors, _flags, _address = socket.recv_fds(connection, 1 << 16, 4)
         if not data:
             raise NamespaceError(f"node {spec.hostname}: its init ended unexpectedly; its messages are in the log")
         message = json.loads(data)

@@ -195,7 +195,7 @@ def choose_id_map() -> IdMap:
 def _own_ranges(kind: str) -> list[tuple[int, int]]:
     with open(f"/proc/self/{kind}_map", encoding="ascii") as lines:
         fields = [line.split() for line in lines]
-    return [(int(inside), int(count)) for inside, _, count in fields]
+    return [(int(inside), int(count)) for inside, _outside, count in fields]
 
 
 def _covered(ranges: list[tuple[int, int]], first: int, count: int) -> bool:

@@ -40,7 +40,7 @@ REAL_PROGRAMS = "/run/ccwemu/real/bin"
 
 def run(command: str, argv: list[str]) -> int:
     """Run a command; the exit status. KeyError for a name that is not in COMMANDS."""
-    module_name, _, function = COMMANDS[command].partition(":")
+    module_name, _colon, function = COMMANDS[command].partition(":")
     # A reader that goes away (lscss | head) ends the command silently, as it does a C program.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     module = __import__(module_name, fromlist=[function])

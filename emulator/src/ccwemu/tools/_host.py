@@ -43,14 +43,14 @@ class Connection:
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
         """The next message and the descriptors that have come by then; None at the end of the connection."""
         while b"\n" not in self._pending:
-            data, fds, _, _ = socket.recv_fds(self.socket, 65536, 8, socket.MSG_CMSG_CLOEXEC)
+            data, fds, _flags, _address = socket.recv_fds(self.socket, 65536, 8, socket.MSG_CMSG_CLOEXEC)
             self._fds += fds
             if not data:
                 return None
             self._pending += data
             if self.socket.type == socket.SOCK_SEQPACKET and b"\n" not in self._pending:
                 self._pending += b"\n"
-        line, _, self._pending = self._pending.partition(b"\n")
+        line, _newline, self._pending = self._pending.partition(b"\n")
         fds, self._fds = self._fds, []
         message = json.loads(line)
         if not isinstance(message, dict):

@@ -219,7 +219,7 @@ def _change_online(request: Request, path: str, online: int) -> None:
     except OSError as error:
         _complain(f"Failed ({error.strerror})")
         _note_missing_driver(path)
-    for _ in range(RETRIES):
+    for _turn in range(RETRIES):
         if _is(path, online):
             return
         time.sleep(PAUSE)

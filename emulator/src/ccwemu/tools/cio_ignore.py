@@ -104,7 +104,7 @@ def parse_list(text: str) -> list[Range]:
     """The ranges of /proc/cio_ignore."""
     ranges = []
     for word in text.split():
-        first, _, last = word.partition("-")
+        first, _dash, last = word.partition("-")
         cssid, ssid, start = split_id(first)
         ranges.append((cssid, ssid, start, split_id(last or first)[2]))
     return ranges
@@ -121,7 +121,7 @@ def complement(ranges: list[Range]) -> list[Range]:
     free: list[Range] = []
     for ssid in range(MAX_SSID + 1):
         start = 0
-        for _, _, first, last in sorted(entry for entry in ranges if entry[:2] == (0, ssid)):
+        for _cssid, _ssid, first, last in sorted(entry for entry in ranges if entry[:2] == (0, ssid)):
             if first > start:
                 free.append((0, ssid, start, first - 1))
             start = max(start, last + 1)

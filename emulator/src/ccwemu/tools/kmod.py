@@ -79,7 +79,7 @@ class Tree:
         tree = cls(f"/lib/modules/{release}")
         base = root + tree.directory
         for line in (read_text(base + "/modules.dep") or "").splitlines():
-            path, _, rest = line.partition(":")
+            path, _colon, rest = line.partition(":")
             tree.files[_module_of(path)] = path
             tree.needs[_module_of(path)] = [_module_of(other) for other in rest.split()]
         tree.builtin = {_module_of(path) for path in (read_text(base + "/modules.builtin") or "").splitlines()}
@@ -237,7 +237,7 @@ class Prober:
             return False
         return True
 
-    def _remove(self, module: str, _: list[str]) -> int:
+    def _remove(self, module: str, _arguments: list[str]) -> int:
         if module in self.tree.builtin:
             return _fatal(f"Module {module} is builtin.")
         present = loaded(self.root)

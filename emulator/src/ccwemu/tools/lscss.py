@@ -47,11 +47,11 @@ class Table:
     values: dict[str, str] = field(default_factory=dict)
 
     def header(self) -> str:
-        titles = " ".join(title.ljust(width) for _, title, width in self.columns)
+        titles = " ".join(title.ljust(width) for _key, title, width in self.columns)
         return f"{titles}\n{'-' * len(titles)}\n"
 
     def row(self) -> str:
-        return " ".join(self.values.get(key, "").ljust(width) for key, _, width in self.columns) + "\n"
+        return " ".join(self.values.get(key, "").ljust(width) for key, _title, width in self.columns) + "\n"
 
 
 def parse_id(text: str) -> Id | None:
@@ -239,7 +239,7 @@ class Lister:
         ]
         wanted = [section for section in sections if section[0]]
         text = ""
-        for _, title, columns, kind in wanted:
+        for _key, title, columns, kind in wanted:
             table = Table(columns)
             text += (title if len(wanted) > 1 else "") + table.header() + self.rows(table, kind)
         return text

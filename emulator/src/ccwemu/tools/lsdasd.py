@@ -126,7 +126,7 @@ def _read_disk(dasd: Dasd) -> None:
         return
     disk = f"{dasd.path}/block/{names[0]}"
     dasd.name = names[0]
-    dasd.major, _, dasd.minor = (read_line(disk + "/dev") or "").partition(":")
+    dasd.major, _colon, dasd.minor = (read_line(disk + "/dev") or "").partition(":")
     dasd.sectors = read_line(disk + "/size") or ""
     dasd.block_size = read_line(disk + "/queue/hw_sector_size") or ""
 
@@ -315,5 +315,5 @@ def _print(sysfs: str, style: str, switches: set[str], wanted: list[str]) -> int
             text = uid_row(dasd, base) if by_uid else row(dasd, base)
         key = dasd.uid if by_uid else dasd.name
         lines.append((len(key), key, text))
-    sys.stdout.write("".join(text for _, _, text in sorted(lines)))
+    sys.stdout.write("".join(text for *_key, text in sorted(lines)))
     return 0

@@ -30,7 +30,7 @@ def words_of(argv: Sequence[str]) -> tuple[list[str], list[str], str | None]:
     kind: str | None = None
     rest = iter(argv)
     for word in rest:
-        flag, _, value = word.partition("=")
+        flag, _equals, value = word.partition("=")
         if word in WITH_VALUE:
             flag, value = word, next(rest, "")
         elif word[:2] in ("-o", "-t") and len(word) > 2 and not word.startswith("--"):

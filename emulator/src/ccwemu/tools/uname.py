@@ -38,7 +38,7 @@ def main(argv: list[str], root: str = "") -> int:
             sys.stderr.write("uname: invalid arguments\n")
             return 1
         os.execv(real, ["uname", *argv])
-    wanted = {_LONG.get(flag.lstrip("-"), flag.lstrip("-")) for flag, _ in flags} or {"s"}
+    wanted = {_LONG.get(flag.lstrip("-"), flag.lstrip("-")) for flag, _value in flags} or {"s"}
     if "a" in wanted:
         wanted = set("snrvmo")
     release = read_line(root + "/proc/sys/kernel/osrelease") or os.uname().release

@@ -275,7 +275,7 @@ def _candidates(subsystem: str, kernel: str) -> list[str]:
     if subsystem == "module":
         return [f"/sys/module/{kernel}"]
     if subsystem == "drivers":
-        bus, _, driver = kernel.partition(":")
+        bus, _colon, driver = kernel.partition(":")
         return [f"/sys/bus/{bus}/drivers/{driver}"]
     return [f"/sys/bus/{subsystem}/devices/{kernel}", f"/sys/class/{subsystem}/{kernel}"]
 

@@ -14,7 +14,7 @@ PARAMETERS = ("modules_load", "rd.modules_load")
 def to_load(files: NodeFiles, command_line: str) -> list[str]:
     """The modules that the kernel's command line, /etc/modules and modules-load.d name, in order."""
     parameters = (word.partition("=") for word in command_line.split())
-    lists = [names for key, _, names in parameters if key.replace("-", "_") in PARAMETERS]
+    lists = [names for key, _sign, names in parameters if key.replace("-", "_") in PARAMETERS]
     named = [name for names in lists for name in names.split(",") if name]
     for path in ("/etc/modules", *files.find(DIRECTORIES, ["*.conf"])):
         lines = (line.strip() for line in files.text(path).split("\n"))

@@ -265,7 +265,7 @@ class System:
         found = {_name(path): path for path in self._files.find(SHARED_RULES, SHARED_PATTERNS)}
         found |= {_name(path): path for path in self._files.find(OWN_RULES, ["*.rules"])}
         self._rules = []
-        for _, path in sorted(found.items()):
+        for _key, path in sorted(found.items()):
             self._rules += rules.parse(path, self._files.text(path), self._journal.warn)
 
 

@@ -65,7 +65,7 @@ def parse(name: str, instance: str, file: str, text: str, warn: Warn) -> Unit:
         if line.startswith("["):
             section = line.strip("[]")
             continue
-        key, _, value = line.partition("=")
+        key, _equals, value = line.partition("=")
         directive, value = f"{section}.{key.strip()}", specify(value.strip(), name, instance)
         if directive == "Unit.ConditionPathExists" and value.startswith("/"):
             conditions.append(value)

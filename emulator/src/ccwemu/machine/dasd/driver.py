@@ -246,7 +246,7 @@ class DasdEckd:
         """Paths came back, and cio has verified them: see that they lead to this device."""
         channel, log = state.device.channel, state.device.log
         try:
-            _, masks = bringup.configure_paths(channel, gained, log, online.configuration)
+            _configuration, masks = bringup.configure_paths(channel, gained, log, online.configuration)
         except OSError as failure:
             log(f"path {gained:02x}: {failure.strerror}")
             return

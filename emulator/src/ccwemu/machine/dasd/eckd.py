@@ -174,7 +174,7 @@ def analyse(counts: list[bytes]) -> tuple[Layout, int]:
     in_place = [field[:3] == place for field, place in zip(fields, expected, strict=True)]
     if all(
         placed and key == 4 and data == length - 4
-        for placed, (_, _, _, key, data), length in zip(in_place[:3], fields[:3], CDL_TRACK0, strict=True)
+        for placed, (*_address, key, data), length in zip(in_place[:3], fields[:3], CDL_TRACK0, strict=True)
     ):
         layout, block = Layout.CDL, fields[3]
     elif all(in_place) and all(field[3] == 0 and field[4] == fields[0][4] for field in fields):

@@ -171,7 +171,7 @@ class OnPaths:
     def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float | None = None) -> Ending:
         mask = lpm or self._usable()
         if not mask:
-            return Ending(NOT_OPERATIONAL, bytes(IRB_SIZE), tuple(None for _ in program))
+            return Ending(NOT_OPERATIONAL, bytes(IRB_SIZE), tuple(None for _ccw in program))
         return self._channel.run(program, mask, self._expires() if expires is None else expires)
 
     def schib(self) -> bytes:

@@ -30,7 +30,6 @@ class BusDevice(CcwDevice, Protocol):
 
     def set_offline(self) -> None:
         """ccw_device_set_offline. Raises OSError."""
-        ...
 
 
 @dataclass
@@ -96,7 +95,6 @@ class DasdState(Protocol):
     @property
     def entry(self) -> MapEntry | None:
         """The entry in the device map, None before the device was ever online or set up."""
-        ...
 
     def make_entry(self) -> MapEntry: ...
 

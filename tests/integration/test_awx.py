@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -129,6 +130,11 @@ def test_a_disk_goes_to_its_guest_and_back(awx, controller, module_lab):
     assert seen.status == "successful", seen.said
     assert f"{GUEST_DEVICE} in {GUEST}" in seen.said
 
+    page = controller.home / "channels.html"
+    report = awx.launch("report", report_dest=str(page))
+    assert report.status == "successful", report.said
+    assert GUEST in page.read_text(encoding="utf-8")
+
     back = awx.launch("release", passthrough_device=DEVICE)
     assert back.status == "successful", back.said
     assert node("lpar1", "sh", "-c", "lscss -a; lsdasd -a") == before
@@ -181,7 +187,7 @@ def test_a_survey_asks_for_variables_that_there_are(path):
     known, play = options(), (PROJECT / "playbooks" / path.name).with_suffix(".yml").read_text(encoding="utf-8")
     for question in survey(path.stem)["spec"]:
         name = question["variable"]
-        assert name in known or f"{{{{ {name}" in play, name
+        assert name in known or re.search(rf"^[^#]*\b{name}\b", play, re.MULTILINE), name
         if "choices" in question and "choices" in known.get(name, {}):
             assert set(question["choices"]) <= set(known[name]["choices"])
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import struct
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Mapping
 
 MIB = 1 << 20
 Label = Mapping[int, bytes]

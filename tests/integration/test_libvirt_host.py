@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real libvirt, Debian's, on emulated hosts: node devices, and guests in the real QEMU whose processor stays stopped.
 
-What a guest's system makes of it: make test-real.
+The collection's modules on it: test_libvirt_modules.py. What a guest's system makes of it: make test-real.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ hosts:
       - {dasd: 0.0.7e54, subchannel: 0.0.16cc, chpids: [41, 42], cylinders: 3}
 guests:
   linux01: {host: lpar1, kind: real}
-  linux03: {host: lpar3, kind: real}
 """
 
 
@@ -239,54 +238,12 @@ def test_ours_ends_as_the_documented_way(who, node):
     assert settled(ours) == expected
 
 
-# -- the collection's own way to a domain -----------------------------------------------------------------------------
-
-GUEST = f"""\
-- hosts: lpar3
-  gather_facts: false
-  module_defaults:
-    zkvm.vfio_ccw.libvirt_guest: &guest
-      name: linux03
-      accel: tcg
-      memory: 256
-      shutdown: terminate
-      devices:
-        - {{uuid: {UUIDS[0]}, devno: fe.0.1230}}
-  tasks:
-    - zkvm.vfio_ccw.libvirt_guest: {{state: started}}
-      register: started
-    - zkvm.vfio_ccw.libvirt_guest: {{state: started}}
-      register: again
-    - ansible.builtin.command: virsh --quiet qemu-monitor-command linux03 --hmp "info qtree"
-      register: tree
-    - ansible.builtin.assert:
-        that:
-          - started.changed
-          - not again.changed
-          - "'fe.0.1230' in tree.stdout"
-    - zkvm.vfio_ccw.libvirt_guest: {{state: absent}}
-    - ansible.builtin.command: virsh --quiet list --all
-      register: left
-    - ansible.builtin.assert: {{that: left.stdout == ''}}
-"""
-
-
-def test_a_domain_of_the_collection(who, node):
-    """On the host where the collection has passed the disks through."""
-    play = who.home / "domain.yml"
-    play.write_text(GUEST, encoding="utf-8")
-    done = who.playbook("-i", who.inventory("libvirt"), str(play))
-    assert done.returncode == 0, done.stdout
-
-
 # -- an ordinary user -------------------------------------------------------------------------------------------------
 
 
 def test_an_ordinary_user_has_it_too(ordinary_user):
     who = with_images(ordinary_user, ordinary_user.home / "images")
-    for lab in running(
-        who, "libvirt-user", LAB.replace("lpar[1-3]", "lpar1").replace("  linux03: {host: lpar3, kind: real}\n", "")
-    ):
+    for lab in running(who, "libvirt-user", LAB.replace("lpar[1-3]", "lpar1")):
         host = node_of(who, lab, "lpar1")
         pass_through(host)
         until(lambda host=host: host.names("nodedev-list", "--cap", "mdev") == MDEVS)

@@ -16,6 +16,7 @@ from ._busid import BadName
 from ._ccw import CcwError
 from ._doctor import DoctorError
 from ._engine import NotAsWanted
+from ._export import ExportError
 from ._guest import GuestError
 from ._host import Ended, Host, HostError
 from ._journal import JournalError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = {"LC_ALL": "C"}
 """Of every command: their messages are read."""
-ERRORS = (HostError, JournalError, BadName, CcwError, DoctorError, GuestError, LibvirtError)
+ERRORS = (ExportError, HostError, JournalError, BadName, CcwError, DoctorError, GuestError, LibvirtError)
 
 
 def host_of(module: AnsibleModule) -> Host:

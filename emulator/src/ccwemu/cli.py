@@ -33,6 +33,8 @@ usage: ccwemu COMMAND ...
   down [LAB | --all] [--keep]
                              end a lab and remove it (--keep: leave disks and file systems for the next up)
   validate LAB.yml           check a lab's definition
+  import HOST.json ... [-o LAB.yml]
+                             a lab's definition from descriptions of real hosts
   disk create | info | check | dump | recover
                              make, describe, check, show or mend a disk image
   guest-image build | list   make the kernel and root file system of real guests
@@ -289,6 +291,12 @@ def _disk(command: str, rest: list[str]) -> int:
     return diskcli.run(command, rest)
 
 
+def _import(command: str, rest: list[str]) -> int:
+    from ccwemu.imports.command import main
+
+    return main(rest)
+
+
 def _guest_image(command: str, rest: list[str]) -> int:
     from ccwemu.guestimage import command as guest_image
 
@@ -302,6 +310,7 @@ _COMMANDS = {
     "fault": _fault,
     "down": _down,
     "validate": _validate,
+    "import": _import,
     "disk": _disk,
     "guest-image": _guest_image,
 }

@@ -63,3 +63,18 @@ def spread(text: str, count: int) -> Sequence[str]:
     if len(found) != count:
         raise ValueError(text)
     return found
+
+
+def follows(one: str, other: str) -> bool:
+    """Is the second bus id the next one after the first?"""
+    head, _, number = one.rpartition(".")
+    return other == f"{head}.{int(number, 16) + 1:04x}"
+
+
+def spans(found: Sequence[str]) -> list[str]:
+    """Bus ids as people write many of them: those that follow each other as a range."""
+    runs: list[tuple[str, str]] = []
+    for each in sorted(found):
+        first = runs.pop()[0] if runs and follows(runs[-1][1], each) else each
+        runs.append((first, each))
+    return [first if first == last else f"{first}-{last}" for first, last in runs]

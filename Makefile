@@ -109,7 +109,7 @@ fidelity: setup-tests ## the emulated host against what a real kernel and the re
 .PHONY: integration
 integration: setup-tests ## playbooks against labs, libvirt on them, and what the real QEMU says of a saved guest
 	$(SAY)
-	@$(BIN)/pytest -q tests/integration tests/real/test_migration.py
+	@$(BIN)/pytest -q -m 'not long' tests/integration tests/real/test_migration.py
 
 .PHONY: browser
 browser: setup ## the report in a real headless browser
@@ -133,6 +133,7 @@ test-real: setup-tests ## what takes longer with a real QEMU: paths, plugging, b
 	@$(BIN)/python tests/real/image.py
 	@$(BIN)/pytest -q tests/real/test_libvirt_guest.py
 	@$(BIN)/molecule test --scenario-name real_guest_long
+	@$(BIN)/pytest -q -m long tests/integration
 
 .PHONY: sanity
 sanity: setup-tests ## ansible-test sanity

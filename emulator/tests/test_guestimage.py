@@ -402,3 +402,20 @@ def test_the_command_lists_images(cache, capsys):
     line = capsys.readouterr().out
     assert line.startswith("6.1   6.1.0-50-s390x ")
     assert line.endswith(f"MiB  {directory}  (of another version of ccwemu)\n")
+
+
+def test_what_is_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each kernel series the newest that this ccwemu takes is left."""
+    monkeypatch.setenv("CCWEMU_IMAGES", str(tmp_path))
+    now = image.recipe()
+    images = {
+        "6.1-old": ("6.1", 1.0, now), "6.1-new": ("6.1", 2.0, now), "6.1-other": ("6.1", 3.0, "another"),
+        "6.12-only": ("6.12", 1.0, now),
+    }  # fmt: skip
+    for name, (series, made, recipe) in images.items():
+        (tmp_path / "images" / name).mkdir(parents=True)
+        told = {"format": image.FORMAT, "series": series, "release": series, "recipe": recipe, "made": made}
+        (tmp_path / "images" / name / "manifest.json").write_text(json.dumps(told))
+    assert sorted(each.image.directory.name for each in image.prune()) == ["6.1-old", "6.1-other"]
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["6.1-new", "6.12-only"]
+    assert image.prune() == []

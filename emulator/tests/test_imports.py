@@ -54,7 +54,8 @@ HOST: dict[str, Any] = {
     "ignored": ["0.0.9000-0.0.90ff"],
     "subchannels": [
         online(0, "0.0.7e52", ("mounted", "/srv/data", 1)),
-        online(1, "0.0.7e53", ("mounted", "/", 1), ("swap", "", 1), ("volume", "vg0-a b", 2)),
+        online(1, "0.0.7e53", ("mounted", "/", 1), ("swap", "", 3), ("volume", "vg0-a b", 2)),
+        online(2, "0.0.7e54", ("swap", "", 1)),
         *(subchannel(0x10 + number, f"0.0.{0x8000 + number:04x}") for number in range(256)),
         subchannel(0x200, "0.0.8800", driver="vfio_ccw", ccw={}, mdevs=[{"uuid": UUIDS[0]}]),
         subchannel(
@@ -102,7 +103,7 @@ def test_the_machine(host: Any) -> None:
     assert spec.modules == ("dasd_eckd_mod", "vfio_ccw")
     assert [mount.target for mount in host[0].mounts] == ["/srv/data", "/srv/real-host"]
     assert ([swap.device for swap in spec.swaps], [volume.name for volume in spec.volumes]) == (
-        ["0.0.7e53"],
+        ["0.0.7e54"],
         ["vg0-a-b"],
     )
     files = {file.path: file.text for file in host[0].files}
@@ -119,7 +120,7 @@ def test_the_devices(host: Any) -> None:
     assert (by_device["0.0.80ff"].busid, by_device["0.0.80ff"].chpids) == ("0.0.010f", (0x41, 0x42))
     assert isinstance(by_device["0.0.0600"].device, OtherSpec) and by_device["0.0.0600"].qdio
     assert by_device["0.0.0000"].chpids == (0,)
-    assert len(by_device) == 256 + 5 + 1
+    assert len(by_device) == 256 + 6 + 1
 
 
 def test_what_was_passed_through_and_runs(host: Any) -> None:
@@ -131,10 +132,11 @@ def test_what_was_passed_through_and_runs(host: Any) -> None:
 
 def test_what_is_not_carried_over_is_told(host: Any) -> None:
     for text in (
-        "lpar1: 259 DASDs (1 passed through), 1 other devices, running: linux01",
+        "lpar1: 260 DASDs (1 passed through), 1 other devices, running: linux01",
         "contents of disks",
         "0.0.7e53: the mount at / is at /srv/real-host",
         "0.0.7e53: what uses its partition 2 uses the first one",
+        "0.0.7e53: the swap area beside what is mounted of it",
         "0.0.7e53: volume 'vg0-a b' is called vg0-a-b",
         "0.0.8000-0.0.80ff: size not known, nobody has it online: 1113 cylinders",
         "0.0.0600: no DASD (1731/01): it only says what it is",
@@ -167,6 +169,39 @@ def test_cio_ignore_of_the_command_line(tmp_path: Path) -> None:
     made = define(document.read(written(tmp_path, changed))).host
     assert made["cmdline"] == "root=/dev/vda1"
     assert 'parameters="cio_ignore=all,!0.0.7e52 dasd=0.0.7e52"' in made["files"]["/etc/zipl.conf"]
+
+
+def test_what_is_ignored_since_boot_stays_on_the_command_line(tmp_path: Path) -> None:
+    changed = copy.deepcopy(HOST)
+    source = {"source": "/proc/cmdline", "name": "cio_ignore", "value": "0.0.9000-0.0.90ff"}
+    changed["kernel"]["parameters"] = [source]
+    made = define(document.read(written(tmp_path, changed))).host
+    assert made["cmdline"] == "root=/dev/vda1 cio_ignore=0.0.9000-0.0.90ff"
+    assert "cio_ignore" not in made and "/etc/zipl.conf" not in made["files"]
+
+
+def test_parameters_stand_in_the_files_that_they_stood_in(tmp_path: Path) -> None:
+    changed = copy.deepcopy(HOST)
+    changed["kernel"]["parameters"] = [
+        {"source": source, "name": name, "value": "0.0.7e52"}
+        for source, name in (
+            ("/etc/kernel/cmdline", "rd.dasd"), ("/etc/default/grub", "dasd"), ("/etc/dasd.conf", ""),
+            ("/boot/parmfile", "dasd"), ("/etc/shadow", "dasd"),
+        )
+    ]  # fmt: skip
+    made = define(document.read(written(tmp_path, changed))).host["files"]
+    assert made["/etc/kernel/cmdline"] == "rd.dasd=0.0.7e52\n"
+    assert made["/etc/default/grub"] == 'GRUB_CMDLINE_LINUX="dasd=0.0.7e52"\n'
+    assert made["/etc/dasd.conf"] == "0.0.7e52\n"
+    assert 'parameters="dasd=0.0.7e52 dasd=0.0.7e52"' in made["/etc/zipl.conf"]
+    assert "/etc/shadow" not in made and "/boot/parmfile" not in made
+
+
+def test_refusals_that_a_twin_does_not_have_are_told(tmp_path: Path) -> None:
+    refusals = [{"id": "opened", "found": "opened by process 7"}, {"id": "mounted", "found": "mounted at /srv"}]
+    changed = {**HOST, "subchannels": [online(0, "0.0.7e52", refusals=refusals)]}
+    told = define(document.read(written(tmp_path, changed))).differences
+    assert [line for line in told if "refused" in line] == ["0.0.7e52: is not refused for opened by process 7"]
 
 
 def test_a_guest_of_libvirt_is_started_with_its_devices(tmp_path: Path) -> None:
@@ -202,8 +237,8 @@ WRONG = [
     (change("kernel/release", "4.4"), "kernel.release: kernel release '4.4': vfio_ccw exists from Linux 4.12 on"),
     (change("kernel/config", {"X Y": "y"}), "kernel.config.X Y: found 'X Y'; expected a symbol"),
     (
-        change("kernel/parameters/0/source", "/etc/shadow"),
-        "found '/etc/shadow'; expected a file with kernel parameters",
+        change("kernel/parameters/0/source", "/root/x"),
+        "found '/root/x'; expected a file with kernel parameters",
     ),
     (change("subchannels", {}), "subchannels: found a mapping; expected a list"),
     (change("subchannels/0/subchannel", "0.0.zz"), "subchannels[0].subchannel: found '0.0.zz'; expected a bus id"),

@@ -52,7 +52,8 @@ def test_a_port_in_use() -> None:
 
 def node(server: socket.socket) -> dict[str, object]:
     address, port = server.getsockname()
-    return {"pid": 77, "host": "lpar1", "ssh": {"address": address, "port": port, "user": "root", "key": "/key"}}
+    access = {"address": address, "port": port, "user": "root", "key": "/key", "options": ["LogLevel=ERROR"]}
+    return {"pid": 77, "host": "lpar1", "ssh": access}
 
 
 def test_a_guest_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,8 +59,6 @@ from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._ccwemu import LabSt
 
 GROUPS = {"host": "kvm_hosts", "guest": "guests"}
 
-# a guest makes its host key when it is started for the first time, and the next lab's guest makes another
-SSH_OPTIONS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes"
 SSH_TIMEOUT = 60  # seconds; the processor of such a guest is emulated
 
 
@@ -111,7 +109,7 @@ class InventoryModule(BaseInventoryPlugin):
             "ansible_port": access["port"],
             "ansible_user": access["user"],
             "ansible_ssh_private_key_file": access["key"],
-            "ansible_ssh_common_args": SSH_OPTIONS,
+            "ansible_ssh_common_args": " ".join(f"-o {option}" for option in access["options"]),
             "ansible_ssh_pipelining": True,
             "ansible_ssh_timeout": SSH_TIMEOUT,
         }

@@ -9,12 +9,14 @@ at boot. Of files that may hold more than that, only the part that concerns chan
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ._at_boot import find_parameters, find_rules
+from ._claims import CRYPTTAB, FSTAB, UNITS
 from ._export_guests import Guests
 from ._guest import GuestError, hypervisor
 from ._host import Host, HostError
@@ -30,6 +32,7 @@ FORMAT = 1
 """Of the document; another number when a key is meant differently."""
 LARGEST = 1 << 20
 """Bytes of a file that goes along."""
+_NAMES_A_DISK = re.compile(r"\s*(What|Where)\s*=")
 ABOUT_CHANNELS = ("dasd", "vfio", "mdev", "ccw")
 """What a file of /etc/modprobe.d has to name, to be of use."""
 
@@ -48,6 +51,10 @@ class Taken:
 
     def leave(self, what: str, why: str) -> None:
         self.left_out.append({"what": what, "why": why})
+
+    def take_if_there(self, path: str, change: Callable[[str], str] | None = None) -> None:
+        if self.host.exists(path):
+            self.take(path, change)
 
     def take(self, path: str, change: Callable[[str], str] | None = None) -> None:
         """``change``: from the file's text to what of it goes along."""
@@ -128,13 +135,36 @@ def _take_files(host: Host, taken: Taken) -> None:
             taken.take(f"{MDEVCTL_DIRECTORY}/{parent}/{uuid}")
     for path in _module_files(host):
         taken.take(path)
+    taken.take_if_there(FSTAB, lambda text: _rows(text, _fstab))
+    taken.take_if_there(CRYPTTAB, lambda text: _rows(text, _crypttab))
+    for name in host.names(UNITS):
+        if name.endswith((".mount", ".swap")):
+            taken.take(f"{UNITS}/{name}", _unit)
     for path in sorted({rule.source for rules in find_rules(host).values() for rule in rules}):
         if path.startswith("/etc/"):
             taken.take(path)
         else:
             taken.leave(path, "a rule of a package")
-    if host.exists(JOURNAL_FILE):
-        taken.take(JOURNAL_FILE)
+    taken.take_if_there(JOURNAL_FILE)
+
+
+def _rows(text: str, reduce: Callable[[list[str]], str]) -> str:
+    """A table with the columns that name disks and what for: options of a mount may hold a password."""
+    rows = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return "".join(f"{row}\n" for row in map(reduce, rows) if row)
+
+
+def _fstab(fields: list[str]) -> str:
+    return " ".join([*fields[:3], "defaults", "0", "0"]) if len(fields) >= 3 else ""
+
+
+def _crypttab(fields: list[str]) -> str:
+    return " ".join([*fields[:2], "none"]) if len(fields) >= 2 else ""
+
+
+def _unit(text: str) -> str:
+    kept = [line for line in text.splitlines() if line.startswith(("[Mount]", "[Swap]")) or _NAMES_A_DISK.match(line)]
+    return "\n".join(kept) + "\n"
 
 
 def _module_files(host: Host) -> Iterator[str]:

@@ -45,6 +45,7 @@ FORBIDDEN = [
         "faults",
         ["machine", "faces", "guest", "lab", "namespace", "tools", "userspace", "guestimage", "cli", "hostio", "disk"],
     ),
+    ("imports", ["userspace", "faces", "hostio", "disk", "channel", "_core", "_mirror", "cli"]),
     ("guest", ["lab", "cli"]),
     ("tools", ["lab", "cli"]),
     (
@@ -80,8 +81,12 @@ def test_the_emulator_knows_nothing_of_ansible():
         assert not [name for name in imports(path) if name.startswith("ansible")], path
 
 
+# the change is tried on emulated hosts before it is done to the real ones: that has to name the emulator
+MEETING = PROJECT / "playbooks" / "rehearse.yml"
+
+
 @pytest.mark.parametrize("part", ["plugins/modules", "plugins/module_utils", "roles", "playbooks"])
 def test_the_collection_cannot_tell_the_emulator_from_a_real_host(part):
     for path in (PROJECT / part).rglob("*"):
-        if path.is_file() and path.suffix in (".py", ".yml", ".j2"):
+        if path.is_file() and path.suffix in (".py", ".yml", ".j2") and path != MEETING:
             assert "ccwemu" not in path.read_text(encoding="utf-8").lower(), path

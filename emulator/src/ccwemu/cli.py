@@ -26,6 +26,8 @@ usage: ccwemu COMMAND ...
   exec [--lab LAB] NODE -- COMMAND [ARGUMENT...]
                              run a command as root of a node
   shell [--lab LAB] NODE     a shell on a node
+  wait [--lab LAB] [--timeout SECONDS] NODE
+                             wait until one can run commands on a node
   reboot [--lab LAB] [--seed N] [--renumber] [--verbose] HOST
                              reboot a host
   fault [--lab LAB] HOST DEVICE KIND ...
@@ -37,7 +39,8 @@ usage: ccwemu COMMAND ...
                              a lab's definition from descriptions of real hosts
   disk create | info | check | dump | recover
                              make, describe, check, show or mend a disk image
-  guest-image build | list   make the kernel and root file system of real guests
+  guest-image build | list | prune
+                             make the kernel and root file system of real guests
 
 ccwemu COMMAND --help says more. Labs are kept in $CCWEMU_HOME (default: ~/.local/state/ccwemu).
 """
@@ -227,6 +230,12 @@ def _only_lab() -> str:
     return names[0] if len(names) == 1 else state.find_lab(None).lab
 
 
+def _wait(command: str, rest: list[str]) -> int:
+    from ccwemu.lab.wait import main
+
+    return main(rest)
+
+
 def _reboot(command: str, rest: list[str]) -> int:
     from ccwemu.lab.reboot import main
 
@@ -306,6 +315,7 @@ def _guest_image(command: str, rest: list[str]) -> int:
 _COMMANDS = {
     "up": _up,
     "ps": _ps,
+    "wait": _wait,
     "reboot": _reboot,
     "fault": _fault,
     "down": _down,

@@ -22,9 +22,12 @@ def main(words: Sequence[str]) -> int:
     build = actions.add_parser("build", help="build an image, unless it is there")
     build.add_argument("--kernel", metavar="SERIES", default="6.1", help=f"{' or '.join(image.KERNELS)}; default 6.1")
     actions.add_parser("list", help="the images that are there")
+    actions.add_parser("prune", help="remove those that no guest would be started from")
     arguments = parser.parse_args(words)
     try:
-        return _build(arguments.kernel) if arguments.action == "build" else _list()
+        if arguments.action == "build":
+            return _build(arguments.kernel)
+        return _list() if arguments.action == "list" else _prune()
     except Missing as problem:
         print(f"ccwemu: {problem}", file=sys.stderr)
         return 1
@@ -50,4 +53,15 @@ def _list() -> int:
         )
     if not found:
         print(f"no guest image in {image.cache()}; ccwemu guest-image build makes one", file=sys.stderr)
+    return 0
+
+
+def _prune() -> int:
+    from ccwemu.guestimage import image
+
+    removed = image.prune(lambda text: print(f"{text} ...", file=sys.stderr, flush=True))
+    for each in removed:
+        print(f"removed {each.series:<5} {each.image.release:<24} {each.size >> 20:>5} MiB  {each.image.directory}")
+    if not removed:
+        print("nothing to remove")
     return 0

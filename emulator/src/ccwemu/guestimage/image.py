@@ -124,6 +124,18 @@ def listed() -> list[Listed]:
     return sorted(found, key=lambda each: each.made)
 
 
+def prune(progress: Progress = lambda text: None) -> list[Listed]:
+    """Remove the images that no guest is started from any more: those of another ccwemu, and all but the newest of a
+    kernel series. A guest that runs has copies of its own. Raises Missing.
+    """
+    with _problems_told(), _alone(progress):
+        newest = {each.series: each for each in listed() if each.current}
+        old = [each for each in listed() if newest.get(each.series) != each]
+        for each in old:
+            shutil.rmtree(each.image.directory)
+        return old
+
+
 def _images() -> Path:
     return cache() / "images"
 

@@ -21,6 +21,8 @@ UNKNOWN_SIZE = 1113
 """Cylinders of a disk that does not say how large it is, since nobody has it online: a 3390 model 1."""
 MOST_CYLINDERS = 65520
 MODULES = {info.name for info, _ in ROWS}
+_GONE = ("alias", "base-with-aliases", "boot-device", "dump-device", "opened", "reserved", "volume-member")
+"""Refusals of a real host that one in a lab does not have: what they look at is not there."""
 _KINDS = {f"3832/{number:02x}": kind for kind, number in VIRTIO_KINDS.items()}
 _OWN = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var")
 """Where a mount would hide what an emulated host needs, ..."""
@@ -62,6 +64,8 @@ def define(described: Host) -> Imported:
     host["files"] = {**_identity(described), **dict(map(_file, described.files)), **boot.files(described)}
     host["commands"] = [*_passed(described, made), *guests.commands(described, made.running, made.differences)]
     host["devices"] = list(_devices(described, made))
+    for sch in described.subchannels:
+        made.differences += [f"{sch.device}: is not refused for {found}" for id_, found in sch.refusals if id_ in _GONE]
     for span in ranges.spans(made.unknown_sizes):
         made.differences.append(f"{span}: size not known, nobody has it online: {UNKNOWN_SIZE} cylinders")
     made.differences += [f"{what}: {why}" for what, why in described.left_out]
@@ -273,7 +277,9 @@ def _uses(sch: Subchannel, made: Imported) -> dict[str, Any]:
     for use in sch.uses:
         if use.partition != wanted:
             made.differences.append(f"{sch.device}: what uses its partition {use.partition} uses the first one")
-        if use.kind == "swap":
+        if use.kind == "swap" and any(other.kind == "mounted" for other in sch.uses):
+            made.differences.append(f"{sch.device}: the swap area beside what is mounted of it")
+        elif use.kind == "swap":
             found["swap"] = True
         elif use.kind == "volume":
             found.setdefault("volumes", []).append(_volume(sch, use.name, made))

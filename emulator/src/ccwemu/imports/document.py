@@ -25,8 +25,9 @@ MOST = 65536
 """Entries of a list."""
 
 FILES = (
-    "/etc/driverctl.d/", "/etc/libvirt/qemu/", "/etc/mdevctl.d/", "/etc/modprobe.d/", "/etc/modules",
-    "/etc/modules-load.d/", "/etc/udev/rules.d/", "/etc/vfio_ccw/guests/", "/var/lib/vfio_ccw/",
+    "/etc/crypttab", "/etc/driverctl.d/", "/etc/fstab", "/etc/libvirt/qemu/", "/etc/mdevctl.d/", "/etc/modprobe.d/",
+    "/etc/modules", "/etc/modules-load.d/", "/etc/systemd/system/", "/etc/udev/rules.d/", "/etc/vfio_ccw/guests/",
+    "/var/lib/vfio_ccw/",
 )  # fmt: skip
 """Where the files of a description may lie."""
 
@@ -37,10 +38,8 @@ guest_name = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}", "a name of letters, di
 guest_devno = pattern(r"([0-9a-f]{1,2}\.[0-3]\.[0-9a-f]{4})?", "a device number such as fe.0.1234")
 types = pattern(r"[0-9a-f]{4}/[0-9a-f]{2}|n/a|", "type and model such as 3990/e9")
 option = pattern(r"[ymn]|[^\0\n]{0,200}", "y, m or n")
-parameter = pattern(r"[A-Za-z0-9_.]{1,100}", "the name of a kernel parameter")
-boot_file = pattern(
-    r"/proc/cmdline|/etc/zipl\.conf|/boot/loader/entries/[A-Za-z0-9_.+-]{1,200}\.conf", "a file with kernel parameters"
-)
+parameter = pattern(r"[A-Za-z0-9_.]{0,100}", "the name of a kernel parameter")
+boot_file = pattern(r"/(proc|etc|boot)/[A-Za-z0-9_.+/-]{1,200}", "a file with kernel parameters")
 path_mask = integer(0, 0xFF, 16)
 chpid = integer(0, 0xFF, 16)
 
@@ -79,6 +78,8 @@ class Subchannel:
     mdevs: tuple[str, ...] = ()
     kept_driver: str = ""
     kept_mdevs: tuple[str, ...] = ()
+    refusals: tuple[tuple[str, str], ...] = ()
+    """Why it would not be passed through: id, what was found."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,13 @@ def _subchannel(value: Value) -> Subchannel:
         mdevs=tuple(Row(mdev).take("uuid", uuid) for mdev in row.take("mdevs", Value.items, [])),
         kept_driver=boot.take("driver", line, "") if boot else "",
         kept_mdevs=boot.take("mdevs", listed(uuid), ()) if boot else (),
+        refusals=row.take("refusals", _many(_refusal), ()),
     )
+
+
+def _refusal(value: Value) -> tuple[str, str]:
+    row = Row(value)
+    return row.take("id", pattern(r"[a-z-]{1,50}", "the id of a refusal")), " ".join(row.take("found", text).split())
 
 
 def text_or_nothing(value: Value) -> str:

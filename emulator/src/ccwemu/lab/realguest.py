@@ -10,6 +10,7 @@ from typing import Any
 from ccwemu.guest.relay import keep_address, stop_listening
 from ccwemu.guestimage.image import find
 from ccwemu.guestimage.rootfs import ROOT_LABEL
+from ccwemu.lab import remote
 from ccwemu.lab.spec import GuestSpec
 
 ADDRESS, USER = "127.0.0.1", "root"
@@ -31,7 +32,13 @@ class RealGuest:
 
     def access(self) -> dict[str, Any]:
         """How to log in, for the lab's state file."""
-        return {"address": ADDRESS, "port": self.port, "user": USER, "key": str(self._image.key)}
+        return {
+            "address": ADDRESS,
+            "port": self.port,
+            "user": USER,
+            "key": str(self._image.key),
+            "options": list(remote.OPTIONS),
+        }
 
     def system(self) -> tuple[dict[str, Any], list[int]]:
         """What QEMU is to boot, and descriptors: the socket, then the image's files to copy. Raises OSError.

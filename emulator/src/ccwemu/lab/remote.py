@@ -14,19 +14,18 @@ LIMIT = 20
 """Seconds in which a guest has to answer; its processor is emulated."""
 
 OPTIONS = (
+    # for every ssh of whoever logs in; the lab's state file says them to the others
     "StrictHostKeyChecking=no",  # a guest makes its host key when it is started for the first time
     "UserKnownHostsFile=/dev/null",
     "LogLevel=ERROR",
     "IdentitiesOnly=yes",
-    "BatchMode=yes",
-    f"ConnectTimeout={LIMIT}",
 )
 
 
 def ssh_command(access: Mapping[str, Any], argv: Sequence[str], *, terminal: bool) -> list[str]:
     """The ssh that runs ``argv`` there, each word as it is. ``access`` is the node's ``ssh`` of the lab's state."""
     command = ["ssh", "-i", access["key"], "-p", str(access["port"])]
-    for option in OPTIONS:
+    for option in (*access["options"], "BatchMode=yes", f"ConnectTimeout={LIMIT}"):
         command += ["-o", option]
     if terminal:
         command.append("-t")

@@ -82,6 +82,19 @@ def test_files_that_decide_what_becomes_of_channel_devices(kernel):
     assert files(told(kernel)) == kept
 
 
+def test_what_lays_claim_to_disks_without_options(kernel):
+    kernel.put("etc/fstab", "# x\n/dev/dasdb1 /srv ext4 rw,password=hunter2 0 2\n//nas/x /y cifs password=hunter2\n")
+    kernel.put("etc/crypttab", "safe /dev/dasdc1 /etc/hunter2.key luks\n")
+    kernel.put("etc/systemd/system/srv.mount", "[Mount]\nWhat=/dev/dasdb1\nWhere=/srv\nOptions=password=hunter2\n")
+    document = told(kernel)
+    assert files(document) == {
+        "/etc/fstab": "/dev/dasdb1 /srv ext4 defaults 0 0\n//nas/x /y cifs defaults 0 0\n",
+        "/etc/crypttab": "safe /dev/dasdc1 none\n",
+        "/etc/systemd/system/srv.mount": "[Mount]\nWhat=/dev/dasdb1\nWhere=/srv\n",
+    }
+    assert "hunter2" not in json.dumps(document)
+
+
 def test_the_journal_goes_along(kernel):
     converge(kernel.host(), [{"device": "0.0.7e52", "uuid": UUID, "guest": "linux01", "devno": "fe.0.1234"}])
     document = told(kernel)

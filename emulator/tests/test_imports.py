@@ -16,7 +16,7 @@ from ccwemu.imports.command import main, node_name
 from ccwemu.imports.definition import define
 from ccwemu.lab.fields import LabError
 from ccwemu.lab.schema import read_lab
-from ccwemu.machine.spec import DasdSpec, OtherSpec
+from ccwemu.machine.spec import HYPER_PAV_ALIAS, PAV_ALIAS, DasdSpec, OtherSpec
 
 UUIDS = [f"6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb92{number}" for number in range(2)]
 SIZE = 10017 * 15 * 12 * 4096
@@ -198,10 +198,30 @@ def test_parameters_stand_in_the_files_that_they_stood_in(tmp_path: Path) -> Non
 
 
 def test_refusals_that_a_twin_does_not_have_are_told(tmp_path: Path) -> None:
+    """Those for which the disk is, are not."""
     refusals = [{"id": "opened", "found": "opened by process 7"}, {"id": "mounted", "found": "mounted at /srv"}]
     changed = {**HOST, "subchannels": [online(0, "0.0.7e52", refusals=refusals)]}
     told = define(document.read(written(tmp_path, changed))).differences
     assert [line for line in told if "refused" in line] == ["0.0.7e52: is not refused for opened by process 7"]
+
+
+def test_aliases_and_a_reserved_disk(tmp_path: Path) -> None:
+    reserved = [{"id": "reserved", "found": "another system has it reserved"}]
+    rows = [
+        subchannel(0, "0.0.7e50", ccw={"online": True, "aliases": ["0.0.7ef0"]}, disk={"size": SIZE, "partitions": 1}),
+        subchannel(1, "0.0.7ef0", ccw={"online": True, "alias": True}),
+        subchannel(2, "0.0.7ef1", ccw={"online": True, "alias": True}),
+        subchannel(3, "0.0.7e51", refusals=reserved),
+    ]
+    path = tmp_path / "lab.yml"
+    assert main([written(tmp_path, {**HOST, "subchannels": rows, "guests": []}), "-o", str(path)]) == 0
+    by_device = {sch.devno: sch.device for sch in read_lab(str(path)).hosts[0].machine.subchannels}
+    aliases = [by_device[device] for device in ("0.0.7ef0", "0.0.7ef1")]
+    assert [(one.alias, one.base_unit_address) for one in aliases if isinstance(one, DasdSpec)] == [
+        (PAV_ALIAS, 0x50),
+        (HYPER_PAV_ALIAS, 0),
+    ]
+    assert getattr(by_device["0.0.7e51"], "reserved", None) is True
 
 
 def test_a_guest_of_libvirt_is_started_with_its_devices(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ UNKNOWN_SIZE = 1113
 """Cylinders of a disk that does not say how large it is, since nobody has it online: a 3390 model 1."""
 MOST_CYLINDERS = 65520
 MODULES = {info.name for info, _ in ROWS}
-_GONE = ("alias", "base-with-aliases", "boot-device", "dump-device", "opened", "reserved", "volume-member")
+_GONE = ("boot-device", "dump-device", "opened", "volume-member")
 """Refusals of a real host that one in a lab does not have: what they look at is not there."""
 _KINDS = {f"3832/{number:02x}": kind for kind, number in VIRTIO_KINDS.items()}
 _OWN = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var")
@@ -43,6 +43,8 @@ class Imported:
     passed: int = 0
     running: list[str] = field(default_factory=list)
     unknown_sizes: list[str] = field(default_factory=list)
+    bases: dict[str, str] = field(default_factory=dict)
+    """PAV alias → its base device."""
     differences: list[str] = field(default_factory=list)
 
 
@@ -63,6 +65,7 @@ def define(described: Host) -> Imported:
     boot.settings(described, host, made.differences)
     host["files"] = {**_identity(described), **dict(map(_file, described.files)), **boot.files(described)}
     host["commands"] = [*_passed(described, made), *guests.commands(described, made.running, made.differences)]
+    made.bases = {alias: sch.device for sch in described.subchannels for alias in sch.aliases}
     host["devices"] = list(_devices(described, made))
     for sch in described.subchannels:
         made.differences += [f"{sch.device}: is not refused for {found}" for id_, found in sch.refusals if id_ in _GONE]
@@ -227,12 +230,13 @@ def _dasd(sch: Subchannel, made: Imported) -> dict[str, Any]:
     entry: dict[str, Any] = {"dasd": sch.device, "subchannel": sch.busid, "cylinders": UNKNOWN_SIZE}
     if sch.size:
         entry["cylinders"] = min(-(-sch.size // CYLINDER), MOST_CYLINDERS)
-    else:
+    elif not sch.alias:
         made.unknown_sizes.append(sch.device)
     entry |= _identity_of(sch)
+    if any(id_ == "reserved" for id_, _ in sch.refusals):
+        entry["reserved"] = True
     if sch.alias:
-        made.differences.append(f"{sch.device}: a PAV alias: it is a disk of its own")
-        return entry
+        return {**entry, "alias_of": made.bases.get(sch.device, "any"), "online": sch.online}
     if sch.read_only:
         entry["read_only"] = True
     if sch.online:

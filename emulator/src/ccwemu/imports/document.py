@@ -70,6 +70,8 @@ class Subchannel:
     ccw_driver: str = ""
     online: bool = False
     alias: bool = False
+    aliases: tuple[str, ...] = ()
+    """Device numbers of the PAV aliases of a base device."""
     read_only: bool = False
     uid: str = ""
     size: int = 0
@@ -222,6 +224,7 @@ def _subchannel(value: Value) -> Subchannel:
         ccw_driver=ccw.take("driver", line, ""),
         online=ccw.take("online", boolean, False),
         alias=ccw.take("alias", boolean, False),
+        aliases=ccw.take("aliases", _many(busid), ()),
         read_only=ccw.take("read_only", boolean, False),
         uid=ccw.take("uid", line, ""),
         size=disk.take("size", integer(0, 1 << 50), 0) if disk else 0,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _errors as errors
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _refusals as table
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId, GuestDevno
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._case import Case
@@ -45,6 +46,16 @@ LIST_HEAD = """
 ## Of the list itself
 
 | id | what to do |
+|---|---|
+"""
+RUN_HEAD = """
+## Of a run
+
+Every module that fails returns `error_id`: one of these, or (`zkvm.vfio_ccw.ccw_device`) what is wrong with the device:
+`ignored`, `in-use`, `no-driver`, `no-effect`, `not-found`, `passed-through`, `switch-failed`. A selection (`select`)
+that is no expression, or finds nothing, is `bad-selection`.
+
+| id | what it says |
 |---|---|
 """
 GUEST_HEAD = """
@@ -109,6 +120,7 @@ def refusals() -> str:
             HEAD,
             "\n".join(_sections(table.ROWS, _sample(), _overruled)),
             LIST_HEAD + "\n".join(own),
+            RUN_HEAD + "\n".join(f"| `{name}` | {meaning} |" for name, _holds, meaning in errors.ERRORS),
             GUEST_HEAD,
             "\n".join(_sections(table.LIBVIRT_ROWS, _libvirt_sample(), _asked_by_qemu)),
             NODE_HEAD,

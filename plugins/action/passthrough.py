@@ -55,7 +55,12 @@ class ActionModule(ActionBase):
                 return css
             arguments["devices"] = _expanded(arguments.get("devices"), css)
         except SelectError as exc:
-            return {"failed": True, "changed": False, "msg": f"Nothing was changed. {exc}."}
+            return {
+                "failed": True,
+                "changed": False,
+                "error_id": "bad-selection",
+                "msg": f"Nothing was changed. {exc}.",
+            }
         alone = self._task.async_val or self._task.check_mode or _count(arguments["devices"]) < WATCHED_FROM
         if alone:
             result = self._execute_module(

@@ -36,7 +36,11 @@ ONLINE_HINTS = {
 
 
 class CcwError(Exception):
-    """A device that is not there, is in use, or did not do as told."""
+    """A device that is not there, is in use, or did not do as told. ``error_id`` says which."""
+
+    def __init__(self, error_id: str, text: str) -> None:
+        super().__init__(text)
+        self.error_id = error_id
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,10 @@ def converge_ccw(host: Host, request: CcwRequest, check_mode: bool) -> dict[str,
     change = device.online != request.online
     if change and not device.driver:
         raise CcwError(
+            "no-driver",
             f"{device.busid}: no driver is bound to the device (control unit {device.cutype}, device "
             f"{device.devtype}), so it cannot be set online or offline. Load its driver: modprobe dasd_eckd_mod for "
-            "an ECKD DASD."
+            "an ECKD DASD.",
         )
     if change and not check_mode:
         _switch(host, request)
@@ -116,18 +121,20 @@ def _wait_for_device(host: Host, request: CcwRequest) -> None:
     name = request.device
     if is_ignored(parse_ignored(host.get(IGNORE_FILE)), name):
         raise CcwError(
-            f"{name}: the kernel ignores this device: it is listed in {IGNORE_FILE}. Free it: cio_ignore -r {name}."
+            "ignored",
+            f"{name}: the kernel ignores this device: it is listed in {IGNORE_FILE}. Free it: cio_ignore -r {name}.",
         )
     for subchannel in host.names(CSS_DEVICES):
         if bus_id_or_none(host.get(f"{CSS_DEVICES}/{subchannel}/dev_busid")) == name:
             driver = host.link_name(f"{CSS_DEVICES}/{subchannel}/driver") or "no driver"
             raise CcwError(
+                "passed-through",
                 f"{name}: the host has no such device now: its subchannel {subchannel} is bound to {driver}. Give it "
-                "back first: module zkvm.vfio_ccw.passthrough, state absent."
+                "back first: module zkvm.vfio_ccw.passthrough, state absent.",
             )
     waited = f" (waited {request.timeout:g} s for it)" if request.timeout else ""
     there = _some(host.names(CCW_DEVICES))
-    raise CcwError(f"{name}: no such CCW device{waited}. There are: {there}. Compare with lscss.")
+    raise CcwError("not-found", f"{name}: no such CCW device{waited}. There are: {there}. Compare with lscss.")
 
 
 def _some(names: list[str]) -> str:
@@ -138,7 +145,7 @@ def _some(names: list[str]) -> str:
 def _refuse_when_used(device: CcwDevice) -> None:
     if device.online and device.users:
         uses = "; ".join(use.detail for use in device.users)
-        raise CcwError(f"{device.busid}: not set offline, the disk is in use: {uses}. End that use first.")
+        raise CcwError("in-use", f"{device.busid}: not set offline, the disk is in use: {uses}. End that use first.")
 
 
 def _switch(host: Host, request: CcwRequest) -> None:
@@ -150,11 +157,12 @@ def _switch(host: Host, request: CcwRequest) -> None:
         hint = ONLINE_HINTS.get(exc.errno, "dmesg says more")
         if not request.online and exc.errno == errno.EBUSY:
             hint = "Something has the disk open that is not visible from here; dmesg says more"
-        raise CcwError(f"{request.device}: could not be set {word}: {exc}. {hint}.") from exc
+        raise CcwError("switch-failed", f"{request.device}: could not be set {word}: {exc}. {hint}.") from exc
     wanted = "1" if request.online else "0"
     # forcing reports success even when the driver gave up
     if not host.wait_for(lambda: host.get(path) == wanted, 5.0):
         raise CcwError(
+            "no-effect",
             f"{request.device}: the kernel accepted {value!r}, but online reads {host.get(path)!r}, expected "
-            f"{wanted!r}. dmesg says more."
+            f"{wanted!r}. dmesg says more.",
         )

@@ -16,6 +16,7 @@ from ._busid import BadName
 from ._ccw import CcwError
 from ._doctor import DoctorError
 from ._engine import NotAsWanted
+from ._errors import error_id
 from ._export import ExportError
 from ._guest import GuestError
 from ._host import Ended, Host, HostError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 ENVIRONMENT = {"LC_ALL": "C"}
 """Of every command: their messages are read."""
 ERRORS = (ExportError, HostError, JournalError, BadName, CcwError, DoctorError, GuestError, LibvirtError)
+"""Those of which a module returns nothing but text and identifier."""
 
 
 def host_of(module: AnsibleModule) -> Host:
@@ -75,20 +77,23 @@ def run(module: AnsibleModule, work: Callable[[Host], dict[str, Any]]) -> None:
         refusals = [
             {"id": one.id, "device": one.device, "found": one.found, "next_step": one.next_step} for one in exc.refusals
         ]
-        module.fail_json(msg=str(exc), refusals=refusals, actions=[])
+        module.fail_json(msg=str(exc), error_id=error_id(exc), refusals=refusals, actions=[])
     except StepFailed as exc:
         module.fail_json(
             msg=str(exc),
+            error_id=error_id(exc),
+            step=exc.step.kind,
             actions=steps_as_actions(exc.done),
             undone=steps_as_actions(exc.undone),
             changed=bool(exc.done or exc.stuck),
         )
     except NotAsWanted as exc:
-        module.fail_json(msg=str(exc), actions=steps_as_actions(exc.done), changed=bool(exc.done))
+        done = steps_as_actions(exc.done)
+        module.fail_json(msg=str(exc), error_id=error_id(exc), actions=done, changed=bool(exc.done))
     except KernelError as exc:
-        module.fail_json(msg=str(exc), **(report(exc.support) if exc.support else {}))
+        module.fail_json(msg=str(exc), error_id=error_id(exc), **(report(exc.support) if exc.support else {}))
     except ERRORS as exc:
-        module.fail_json(msg=str(exc))
+        module.fail_json(msg=str(exc), error_id=error_id(exc))
     for warning in result.pop("warnings_", []):
         module.warn(warning)
     module.exit_json(**result)

@@ -58,6 +58,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+error_id:
+  description: Which error it is. C(docs/refusals.md) lists them.
+  returned: failure
+  type: str
+  sample: in-use
 actions:
   description: What was done, or would be done in check mode.
   returned: success

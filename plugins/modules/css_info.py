@@ -45,6 +45,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+error_id:
+  description: Which error it is. C(docs/refusals.md) lists them.
+  returned: failure
+  type: str
+  sample: damaged-journal
 subchannels:
   description: The subchannels in order of their number.
   returned: success

@@ -49,6 +49,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+error_id:
+  description: Which error it is. C(docs/refusals.md) lists them.
+  returned: failure
+  type: str
+  sample: malformed
 verdict:
   description:
     - V(usable) when the guest runs with the device, V(ready) when it is passed through and no running guest has it,

@@ -46,6 +46,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+error_id:
+  description: Which error it is. C(docs/refusals.md) lists them.
+  returned: failure
+  type: str
+  sample: kernel-lacks
 actions:
   description: What was done, or would be done in check mode.
   returned: success

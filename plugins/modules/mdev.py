@@ -72,6 +72,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+error_id:
+  description: Which error it is. C(docs/refusals.md) lists them.
+  returned: failure
+  type: str
+  sample: step-failed
 actions:
   description: What was done, or would be done in check mode, in order.
   returned: always
@@ -83,6 +88,11 @@ actions:
       description: create mediated device 6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920 on subchannel 0.0.16ca
       path: /sys/bus/css/devices/0.0.16ca/mdev_supported_types/vfio_ccw-io/create
       value: 6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920
+step:
+  description: Kind of the step that failed.
+  returned: when a step failed
+  type: str
+  sample: create-mdev
 undone:
   description: Steps that were done and undone again, because a later one failed.
   returned: when a step failed

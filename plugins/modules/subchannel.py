@@ -105,6 +105,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+error_id:
+  description: Which error it is. C(docs/refusals.md) lists them.
+  returned: failure
+  type: str
+  sample: refused
 actions:
   description: What was done, or would be done in check mode, in order.
   returned: always
@@ -116,6 +121,11 @@ actions:
       description: bind subchannel 0.0.16ca to vfio_ccw
       path: /sys/bus/css/drivers/vfio_ccw/bind
       value: 0.0.16ca
+step:
+  description: Kind of the step that failed.
+  returned: when a step failed
+  type: str
+  sample: create-mdev
 undone:
   description: Steps that were done and undone again, because a later one failed.
   returned: when a step failed

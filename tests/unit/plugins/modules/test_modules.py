@@ -8,9 +8,20 @@ from __future__ import annotations
 import errno
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _module, _report
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import HostError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._kernel_support import converge_kernel
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _errors, _module, _report
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BadName, BusId
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccw import CcwError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._doctor import DoctorError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import NotAsWanted
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._export import ExportError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import GuestError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import HostError, StillBlocked
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._journal import JournalError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._kernel_support import KernelError, converge_kernel
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._steps import bind_ccw
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import LibvirtError
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 DISK = {"device": "0.0.7e52"}
@@ -114,7 +125,52 @@ def test_any_other_error_is_its_text(end):
     def work(host):
         raise HostError("read", "/proc/x", errno.EIO)
 
-    assert end(work).result == {"msg": "read /proc/x: Input/output error (EIO)"}
+    assert end(work).result == {"msg": "read /proc/x: Input/output error (EIO)", "error_id": "host-access"}
+
+
+def raising(exc):
+    def work(host):
+        raise exc
+
+    return work
+
+
+STEP = bind_ccw(BusId.parse("0.0.7e52"), "dasd-eckd")
+FAILURES = {
+    "refused": Refused([]),
+    "step-failed": StepFailed(STEP, HostError("write", "/x", errno.EIO), [], [], []),
+    "not-as-wanted": NotAsWanted(""),
+    "kernel-lacks": KernelError(""),
+    "lock-timeout": HostError("lock", "/x", errno.EAGAIN),
+    "missing-program": HostError("run", "mdevctl", errno.ENOENT),
+    "still-blocked": StillBlocked("write", "/x", errno.EBUSY),
+    "host-access": HostError("read", "/x", errno.ENOENT),
+    "damaged-journal": JournalError(""),
+    "malformed": BadName("x", "y"),
+    "device-state": CcwError("", "text"),
+    "export-failed": ExportError(""),
+    "bad-guest": DoctorError(""),
+    "guest-failed": GuestError(""),
+    "libvirt-failed": LibvirtError(""),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_every_failure_has_its_identifier(end, name):
+    module = end(raising(FAILURES[name]))
+    assert (module.failed, module.result["error_id"]) == (True, name)
+
+
+def test_no_identifier_is_left_out():
+    assert [name for name, _holds, _meaning in _errors.ERRORS] == list(FAILURES)
+
+
+def test_an_error_may_know_better_than_its_kind(end):
+    assert end(raising(CcwError("in-use", "text"))).result == {"msg": "text", "error_id": "in-use"}
+
+
+def test_a_failed_step_is_named(end):
+    assert end(raising(FAILURES["step-failed"])).result["step"] == "bind-ccw"
 
 
 def test_a_diff_shows_the_writes_to_the_kernel():

@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The identifiers of errors that end a module: one table. Those of refusals are the rows' of _refusals.
+
+The docs are made of it. An exception that knows better than its class carries ``error_id``.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Callable
+
+from ._apply import StepFailed
+from ._busid import BadName
+from ._ccw import CcwError
+from ._doctor import DoctorError
+from ._engine import NotAsWanted
+from ._export import ExportError
+from ._guest import GuestError
+from ._host import HostError, StillBlocked
+from ._journal import JournalError
+from ._kernel_support import KernelError
+from ._refusals import Refused
+from ._virsh import LibvirtError
+
+Holds = Callable[[Exception], bool]
+
+
+def _is(kind: type[Exception]) -> Holds:
+    return lambda exc: isinstance(exc, kind)
+
+
+def _host(operation: str, number: int) -> Holds:
+    return lambda exc: isinstance(exc, HostError) and (exc.operation, exc.errno) == (operation, number)
+
+
+ERRORS: tuple[tuple[str, Holds, str], ...] = (
+    ("refused", _is(Refused), "Devices were refused before anything was done; `refusals` has each with its own id."),
+    ("step-failed", _is(StepFailed), "A step failed. `step` is its kind, `undone` what was undone."),
+    ("not-as-wanted", _is(NotAsWanted), "All steps succeeded, and the host is not as it should be: others work on it."),
+    ("kernel-lacks", _is(KernelError), "The kernel cannot pass devices through, or a module could not be loaded."),
+    (
+        "lock-timeout",
+        _host("lock", errno.EAGAIN),
+        "Another run on the host did not end in time; the message says whose.",
+    ),
+    ("missing-program", _host("run", errno.ENOENT), "A program that is needed is not on the host."),
+    ("still-blocked", _is(StillBlocked), "The kernel did not finish in time: somebody still holds the device."),
+    ("host-access", _is(HostError), "A file of the host could not be read or written; the message has path and errno."),
+    ("damaged-journal", _is(JournalError), "The journal of what the host had before cannot be understood."),
+    ("malformed", _is(BadName), "A number, name or UUID is not one."),
+    ("device-state", _is(CcwError), "The device does not allow it, or did not do it."),
+    ("export-failed", _is(ExportError), "The host cannot be told of."),
+    ("bad-guest", _is(DoctorError), "The guest's name is not one."),
+    ("guest-failed", _is(GuestError), "The guest cannot be as wanted, or was not started or stopped."),
+    ("libvirt-failed", _is(LibvirtError), "virsh or libvirt does not do what it is told."),
+)
+"""Identifier, which errors have it (the first that holds), what it means."""
+
+
+def error_id(exc: Exception) -> str:
+    """The identifier of an error, "" for one that nobody foresaw."""
+    own = getattr(exc, "error_id", "")
+    return own or next((name for name, holds, _meaning in ERRORS if holds(exc)), "")

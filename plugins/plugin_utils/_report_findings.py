@@ -46,11 +46,11 @@ TABLE: dict[str, tuple[str, str]] = {
     "no-path": (ERROR, "None of the device's channel paths can be used"),
     "path-down": (WARNING, "Some of the device's channel paths cannot be used: varied off, on standby, PAM, POM"),
     "chpid-down": (WARNING, "A channel path of the host is varied off or not configured"),
-    "gone": (ERROR, "The journal notes a device that the host does not have"),
-    "back": (WARNING, "The journal notes a device as passed through that the host has as its own again"),
-    "moved": (WARNING, "The journal notes a device on another subchannel than the one that it is on"),
+    "noted-not-there": (ERROR, "The journal notes a device that the host does not have"),
+    "noted-not-passed": (WARNING, "The journal notes a device as passed through that the host has as its own again"),
+    "noted-elsewhere": (WARNING, "The journal notes a device on another subchannel than the one that it is on"),
     "no-device": (WARNING, "driverctl or mdevctl has something for a subchannel without device"),
-    "no-mdev": (WARNING, "vfio_ccw has the subchannel and there is no mediated device"),
+    "without-mdev": (WARNING, "vfio_ccw has the subchannel and there is no mediated device"),
     "no-guest": (WARNING, "No guest is noted for the mediated device, and none has it in its configuration"),
     "other-config": (WARNING, "Another guest has the mediated device in its configuration than the journal notes"),
     "no-such-mdev": (WARNING, "The configuration of a guest names a mediated device that the host does not have"),
@@ -70,15 +70,34 @@ REFUSAL_LEVELS = {
     "foreign-driver": WARNING,
     "foreign-override": WARNING,
     "hidden-at-boot": WARNING,
+    "in-use": WARNING,
+    "no-tools": WARNING,
     "no-vfio-ccw": WARNING,
     "not-ours": WARNING,
     "online-at-boot": WARNING,
     "other-uuid-at-boot": WARNING,
     "reserved": WARNING,
+    "stale-rule": WARNING,
+    "uuid-taken": WARNING,
 }
 """The others say why a device stays where it is, and nothing is wrong."""
 
-USED_BY_HOST = frozenset(("root-device", "mounted", "swap", "holder", "opened", "grouped", "serves", "online-no-disk"))
+USED_BY_HOST = frozenset(
+    (
+        "grouped",
+        "holder",
+        "in-crypttab",
+        "in-fstab",
+        "mounted",
+        "online-no-disk",
+        "opened",
+        "root-device",
+        "serves",
+        "swap",
+        "swap-in-fstab",
+        "volume-member",
+    )
+)
 NOT_POSSIBLE = frozenset(("virtio", "qdio", "not-io-subchannel"))
 FEW = 3
 """Findings of one kind up to which each is told for itself."""
@@ -193,18 +212,20 @@ def _of_journal(noted: Mapping[str, str]) -> Finding:
     whose = f"guest {guest}" if guest else "a guest"
     if noted.get("state") == MOVED:
         found = f"the journal notes it on subchannel {where}, it is on {noted.get('subchannel', '')}"
-        return _finding("moved", found, "Run the passthrough again: it brings the journal up to date")
+        return _finding("noted-elsewhere", found, "Run the passthrough again: it brings the journal up to date")
     if noted.get("state") == BACK:
         found = f"it was passed to {whose}, from subchannel {where}, and the host has it again"
-        return _finding("back", found, "Run the passthrough again, or give it back (state: absent)")
+        return _finding("noted-not-passed", found, "Run the passthrough again, or give it back (state: absent)")
     found = f"{noted.get('device', '')} was passed to {whose}, from subchannel {where}, and the host does not have it"
-    return _finding("gone", found, "Look for it with lscss -a and in dmesg, and at the channel paths (lschp)")
+    return _finding(
+        "noted-not-there", found, "Look for it with lscss -a and in dmesg, and at the channel paths (lschp)"
+    )
 
 
 def _of_guest(device: Device, guests: Mapping[str, Guest], by_uuid: Mapping[str, str]) -> Iterator[Finding]:
     if not device.uuid:
         found = f"subchannel {device.subchannel} is bound to vfio_ccw and has no mediated device"
-        yield _finding("no-mdev", found, "Run the passthrough: it makes it")
+        yield _finding("without-mdev", found, "Run the passthrough: it makes it")
         return
     configured = by_uuid.get(device.uuid, "")
     if configured and configured != device.guest:

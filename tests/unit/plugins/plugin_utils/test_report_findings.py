@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _refusals
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import ROWS
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report_findings import (
     NOT_POSSIBLE,
@@ -50,7 +51,7 @@ def found(host):
         (passed(NUMBER, "linux01", in_use=False), IDLE, ["not-opened"]),
         (passed(NUMBER, "linux01", kept=False), GUEST, ["not-kept"]),
         ({**WELL, "at_boot": DEFINED}, GUEST, ["half-kept"]),
-        ({**WELL, "mdevs": []}, BARE, ["no-mdev", "half-kept"]),
+        ({**WELL, "mdevs": []}, BARE, ["without-mdev", "half-kept"]),
         (refused(NUMBER, "mounted", "it is mounted"), HOST, ["mounted"]),
         (refused(NUMBER, "virtio", "it is virtio", ccw=VIRTIO), NEVER, ["virtio"]),
         (refused(NUMBER, "reserved", "it is boxed"), HELD, ["reserved"]),
@@ -104,7 +105,7 @@ def test_paths(masks, paths, ids, words):
     assert [finding.id for finding in host.findings] == ["chpid-down"] * len(paths)
 
 
-@pytest.mark.parametrize(("state", "id_"), [("back", "back"), ("moved", "moved")])
+@pytest.mark.parametrize(("state", "id_"), [("back", "noted-not-passed"), ("moved", "noted-elsewhere")])
 def test_what_the_journal_notes_of_a_device_that_is_there(state, id_):
     noted = {"device": "0.0.7e52", "noted": "0.0.16ca", "subchannel": "0.0.0e52", "guest": "linux01", "state": state}
     host = examine("lpar1", css([row(NUMBER)], channel_paths=[], not_as_noted=[noted]))
@@ -123,7 +124,7 @@ def test_what_belongs_to_the_host():
         definitions_without_device=[left],
     )
     host = examine("lpar1", answer)
-    assert [one.id for one in host.findings] == ["not-root", "gone", "no-such-mdev", "no-device"]
+    assert [one.id for one in host.findings] == ["not-root", "noted-not-there", "no-such-mdev", "no-device"]
     assert host.findings[-1].next_step == (
         "driverctl -b css unset-override 0.0.0e10; mdevctl undefine -u 6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920 -p 0.0.0e10"
     )
@@ -136,10 +137,11 @@ def test_what_would_come_in_the_way_at_boot_counts_for_what_is_to_last():
     assert found(examine("a", css([{**WELL, "at_boot": {"refusals": refusals}}], [LINUX01])))[1] == ["not-kept"]
 
 
-def test_every_id_is_one_of_the_tables():
+def test_every_id_is_one_of_the_tables_and_means_one_thing():
     ids = {row.id for row in ROWS}
     assert set(REFUSAL_LEVELS) | USED_BY_HOST | NOT_POSSIBLE <= ids
-    assert not ids & set(TABLE)
+    tables = (ROWS, *(rows for name, rows in vars(_refusals).items() if name.endswith("_ROWS")))
+    assert not {row.id for rows in tables for row in rows} & set(TABLE)
 
 
 def test_what_is_the_same_is_told_once_and_of_many_of_a_kind_the_first():
@@ -178,6 +180,6 @@ def test_a_host_with_something_of_everything():
     assert [one.finding.id for one in told(host.devices, host.findings)][:4] == [
         "chpid-down",
         "no-device",
-        "back",
+        "noted-not-passed",
         "path-down",
     ]

@@ -22,13 +22,14 @@ GONE, BACK, MOVED = "gone", "back", "moved"
 def definitions_without_device(kept: Kept, subchannels: Iterable[Subchannel]) -> list[dict[str, Any]]:
     """What driverctl and mdevctl have for subchannels that are not there or have no device, in order."""
     carrying = {sub.busid for sub in subchannels if sub.devno is not None}
-    return [
-        {
-            "subchannel": str(busid),
-            "driver": kept.driver(busid),
-            "mdevs": [*kept.automatic(busid), *kept.manual(busid)],
-        }
+    found = [
+        (busid, kept.driver(busid), [*kept.automatic(busid), *kept.manual(busid)])
         for busid in sorted(kept.subchannels() - carrying)
+    ]
+    return [
+        {"subchannel": str(busid), "driver": driver, "mdevs": mdevs}
+        for busid, driver, mdevs in found
+        if driver or mdevs  # mdevctl leaves an empty directory behind
     ]
 
 

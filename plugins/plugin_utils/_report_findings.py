@@ -31,7 +31,6 @@ from ._report_model import (
     NOTE,
     UNKNOWN,
     WARNING,
-    Definition,
     Device,
     Finding,
     Guest,
@@ -55,6 +54,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "other-config": (WARNING, "Another guest has the mediated device in its configuration than the journal notes"),
     "no-such-mdev": (WARNING, "The configuration of a guest names a mediated device that the host does not have"),
     "not-opened": (WARNING, "The guest runs and does not have the device open"),
+    "not-in-use": (NOTE, "Nobody has the device open, and whether its guest runs is not known"),
     "guest-off": (NOTE, "The guest of the device does not run"),
     "half-kept": (WARNING, "Of driverctl and mdevctl one sets it up at boot and the other does not"),
     "not-kept": (NOTE, "A restart of the host ends it"),
@@ -235,6 +235,9 @@ def _of_guest(device: Device, guests: Mapping[str, Guest], by_uuid: Mapping[str,
     if guest is None and device.in_use is False:
         found = "no guest is noted for it, and no configuration of a guest on this host has it"
         yield _finding("no-guest", found, "Name its guest in the passthrough, or give it back (state: absent)")
+    elif guest is not None and guest.running is None and device.in_use is False:
+        found = f"nobody has it open, and whether guest {guest.name} runs is not known"
+        yield _finding("not-in-use", found, "Start the guest")
     elif guest is not None and guest.running is False and not device.in_use:
         yield _finding("guest-off", f"guest {guest.name} does not run", "Start the guest")
     elif guest is not None and guest.running and device.in_use is False:
@@ -282,17 +285,20 @@ def _of_host(raw: Raw, devices: Sequence[Device]) -> Iterator[Finding]:
                 f"the configuration of guest {guest.name} names mediated devices that are not there: {_few(lacking)}"
             )
             yield _finding("no-such-mdev", found, "Run the passthrough before the guest is started")
-    yield from _of_definitions(raw.definitions)
+    yield from _of_definitions(raw)
 
 
 def _few(uuids: Sequence[str]) -> str:
     return ", ".join(uuids[:FEW]) + (f" and {len(uuids) - FEW} more" if len(uuids) > FEW else "")
 
 
-def _of_definitions(definitions: Sequence[Definition]) -> Iterator[Finding]:
-    for one in definitions:
+def _of_definitions(raw: Raw) -> Iterator[Finding]:
+    noted = {one.get("noted"): one.get("device", "") for one in raw.not_as_noted}
+    for one in raw.definitions:
         parts = [f"driverctl has {one.driver} for it"] if one.driver else []
         parts += [f"mdevctl has {', '.join(one.mdevs)}"] if one.mdevs else []
         ends = [f"driverctl -b css unset-override {one.subchannel}"] if one.driver else []
         ends += [f"mdevctl undefine -u {uuid} -p {one.subchannel}" for uuid in one.mdevs]
+        if one.subchannel in noted:
+            ends = [f"The journal notes {noted[one.subchannel]} there: the next passthrough of that takes it along"]
         yield _finding("no-device", f"subchannel {one.subchannel} has no device: {', '.join(parts)}", "; ".join(ends))

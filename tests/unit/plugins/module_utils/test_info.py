@@ -156,6 +156,7 @@ def test_definitions_for_subchannels_without_a_device(kernel):
     kernel.put(f"etc/mdevctl.d/0.0.3000/{UUID}", '{"mdev_type": "vfio_ccw-io", "start": "manual"}')
     kernel.put("etc/mdevctl.d/matrix/0d7cd2ee-dd21-49e9-9c4b-0b0e7bd1d4d3", "{}")
     kernel.put("etc/driverctl.d/pci-0000:00:01.0", "vfio-pci\n")
+    (kernel.root / "etc/mdevctl.d/0.0.3001").mkdir()  # mdevctl leaves the directory of its last definition
     assert css_info(kernel.host(), [])["definitions_without_device"] == [
         {"subchannel": "0.0.16d0", "driver": "vfio_ccw", "mdevs": []},
         {"subchannel": "0.0.3000", "driver": "vfio_ccw", "mdevs": [UUID]},

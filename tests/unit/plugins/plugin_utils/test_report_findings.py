@@ -67,13 +67,13 @@ def test_states(one, state, ids):
 @pytest.mark.parametrize(
     ("guests", "noted", "ids"),
     [
-        ([], "linux01", []),  # nothing is known of the guest
+        ([], "linux01", ["not-in-use"]),
         ([], "", ["no-guest"]),
         ([guest("linux01", False, NUMBER)], "linux01", ["guest-off"]),
         ([guest("linux01", True, NUMBER)], "linux01", ["not-opened"]),
-        ([guest("linux01", None, NUMBER)], "linux01", []),
+        ([guest("linux01", None, NUMBER)], "linux01", ["not-in-use"]),
         ([guest("linux01", True, NUMBER)], "", ["not-opened"]),  # the configuration says whose it is
-        ([guest("linux02", False, NUMBER)], "linux01", ["other-config"]),
+        ([guest("linux02", False, NUMBER)], "linux01", ["other-config", "not-in-use"]),
     ],
 )
 def test_a_passed_device_that_nobody_uses(guests, noted, ids):
@@ -128,6 +128,13 @@ def test_what_belongs_to_the_host():
     assert host.findings[-1].next_step == (
         "driverctl -b css unset-override 0.0.0e10; mdevctl undefine -u 6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920 -p 0.0.0e10"
     )
+
+
+def test_what_was_left_on_a_subchannel_goes_with_the_device_that_the_journal_notes_there():
+    noted = {"device": "0.0.7e52", "noted": "0.0.0e10", "subchannel": "0.0.0e52", "guest": "a", "state": "back"}
+    left = {"subchannel": "0.0.0e10", "driver": "vfio_ccw", "mdevs": []}
+    answer = css([row(NUMBER)], channel_paths=[], not_as_noted=[noted], definitions_without_device=[left])
+    assert "0.0.7e52" in examine("lpar1", answer).findings[0].next_step
 
 
 def test_what_would_come_in_the_way_at_boot_counts_for_what_is_to_last():

@@ -4,6 +4,8 @@
  *
  * uname(2) tells of the machine that the emulator runs on. The release is the emulated kernel's, as /proc has it.
  *
+ * get_mempolicy(2) may know of memory nodes; the emulated host has none in its /sys, as Debian's s390x kernels.
+ *
  * The root of the emulated host may raise the limit of locked memory and choose its groups. That of a user namespace
  * may not do the former, nor the latter where it is an ordinary user outside: then both stay as they are. No device of
  * the emulated host needs memory that is locked, and a namespace of one id has no other group.
@@ -48,6 +50,13 @@ EXPORT int uname(struct utsname *names)
 	read_release(names);
 	memcpy(names->machine, MACHINE, sizeof(MACHINE));
 	return 0;
+}
+
+/* numa(3), which asks by get_mempolicy(2). Who believed it would add up the memory of no node. */
+EXPORT int numa_available(void);
+EXPORT int numa_available(void)
+{
+	return -1;
 }
 
 /* The kernel has one call for all; its limits have 64 bits everywhere. */

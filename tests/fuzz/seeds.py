@@ -154,6 +154,10 @@ def _inputs() -> dict[str, bytes]:
     track = {"home": (3, b"\1"), "count": (27, b"\xff\xff\xff"), "end": (21, b"\xff" * 8), "length": (21, COUNT)}
     for name, (place, content) in track.items():
         files[f"image/{name}"] = b"\0" + struct.pack(">HBB", place, 0x80, len(content)) + content
+    sparse = [(0, 0, b"CKD_N370"), (24, 0, b"\x0c\0\0\x10"), *((0, 0x80 | track, bytes(5)) for track in range(1, 15))]
+    for name, tracks in {"sparse": sparse, "sparse-bad": [*sparse[:1], (24, 0, b"\xff\0\0\x10"), *sparse[2:]]}.items():
+        changes = [struct.pack(">HBB", place, kind, len(content)) + content for place, kind, content in tracks]
+        files[f"image/{name}"] = b"\0" + b"".join(changes)
     directory, regular, link = b"\0\1\2\0\x40\0", b"\0\2\3\1\x41\0", b"\0\2\4\2\x42\3"
     requests = {  # opcode, node, length of the body, settings (0x80: of the first open file), body
         "look-up": b"\7\1\1\2\0c\0",

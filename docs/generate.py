@@ -15,6 +15,7 @@ sys.path.insert(0, str(HERE.parent / "build" / "collections"))
 
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _libvirt_versions as libvirt_versions  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _migration as migration  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _qemu_translate as translate  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _qemu_versions as versions  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (  # noqa: E402
@@ -23,6 +24,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (  # no
     device_option,
     machine_option,
 )
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._releases import NotPossible  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils import _report as report  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils import _report_findings as findings  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.tests.unit import report_hosts  # noqa: E402
@@ -59,6 +61,18 @@ one into the other (`translated`), or says why that cannot be.
 | rule | |
 |---|---|
 """
+QEMU_FLEET = """
+## Fleets with QEMU before and after 2.12
+
+`zkvm.vfio_ccw.qemu_guest` and the role `guest` write the command line for the QEMU that a host has: after an upgrade or
+a downgrade the next run translates the start script, and refuses what that QEMU cannot do. What was written by hand,
+and `extra_args`, `zkvm.vfio_ccw.migration_check` translates (`translated.command`) or says why that cannot be
+(`untranslatable`). Every device gets the `devno` that it had, the machine type keeps its version; what is no channel
+device and no machine option stays as it is.
+
+| from | to | command line | becomes, or why not |
+|---|---|---|---|
+"""
 QEMU_CASES = """
 With a passed-through device no guest can be migrated. {detach}.
 
@@ -83,7 +97,13 @@ def qemu() -> str:
     css = QEMU_CSS.format(old=old, new=new, gone=versions.SQUASH_GONE, replacement=versions.REPLACEMENT)
     rules = [f"| `{rule}` | {text} |" for rule, text in migration.RULES.items()]
     cases = QEMU_CASES.format(detach=migration.DETACH)
-    parts = [QEMU_HEAD + "\n".join(features), css + "\n".join(rules), cases + "\n".join(map(_case, migration.CASES))]
+    fleet = QEMU_FLEET + "\n".join(map(_example, translate.EXAMPLES))
+    parts = [
+        QEMU_HEAD + "\n".join(features),
+        css.rstrip("\n") + "\n" + "\n".join(rules),
+        fleet,
+        cases + "\n".join(map(_case, migration.CASES)),
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -153,6 +173,15 @@ def libvirt() -> str:
     """The page on libvirt."""
     features = [f"| `{one.id}` | {one.what} | {one.since} |" for one in libvirt_versions.FEATURES]
     return LIBVIRT.format(features="\n".join(features))
+
+
+def _example(one: translate.Example) -> str:
+    command = f"`{one.words}`"
+    try:
+        outcome = f"`{' '.join(translate.translate_command(['qemu', *one.words.split()], one.old, one.new)[1:])}`"
+    except NotPossible as exc:
+        outcome = f"not possible: {exc}"
+    return f"| {one.old} | {one.new} | {command} | {outcome} |"
 
 
 def _case(case: migration.Case) -> str:

@@ -15,6 +15,7 @@ from ._host import Host
 from ._migration import predict
 from ._qemu import Guest
 from ._qemu_command import config_of, parse_devno
+from ._qemu_translate import outdated, translate_command
 from ._qemu_versions import (
     QemuVersion,
 )
@@ -27,13 +28,13 @@ def check_migration(host: Host, params: dict[str, Any]) -> dict[str, Any]:
     """The module's result. Raises GuestError for a description that says too little or nothing possible."""
     given, wanted = params.get("source") or {}, params.get("target") or {}
     try:
-        source = _on_host(host, params["guest"], given) if params.get("guest") else _described("source", given)
+        argv, source = _on_host(host, params["guest"], given) if params.get("guest") else _described("source", given)
         target = _target(source, wanted)
     except NotPossible as exc:
         raise GuestError(f"migration_check: {exc}.") from exc
     findings = predict(source, target)
     others = [one for one in findings if one.rule != "unmigratable"]
-    translated, reason = _translated(source, target.qemu)
+    translated, reason = _translated(source, target.qemu, argv)
     return {
         "changed": False,
         "migratable": not findings,
@@ -43,15 +44,17 @@ def check_migration(host: Host, params: dict[str, Any]) -> dict[str, Any]:
         "target": _as_dict(target),
         "translated": translated,
         "untranslatable": reason,
+        "warnings_": outdated(source),
     }
 
 
-def _described(which: str, given: dict[str, Any]) -> CcwConfig:
+def _described(which: str, given: dict[str, Any]) -> tuple[list[str], CcwConfig]:
+    """The command line, [] without one, and what it says. Raises NotPossible."""
     if not given.get("qemu"):
         raise NotPossible(f"{which} names no QEMU; give {which}.qemu, for example '2.12', or guest")
     qemu = QemuVersion.parse(given["qemu"])
-    config = config_of(given["command"], qemu) if given.get("command") else CcwConfig(qemu)
-    return _with(config, given)
+    argv = list(given.get("command") or [])
+    return argv, _with(config_of(argv, qemu) if argv else CcwConfig(qemu), given)
 
 
 def _with(config: CcwConfig, given: dict[str, Any]) -> CcwConfig:
@@ -81,9 +84,11 @@ def _target(source: CcwConfig, wanted: dict[str, Any]) -> CcwConfig:
     return _with(replace(source.without_passed(), qemu=qemu), wanted)
 
 
-def _translated(source: CcwConfig, qemu: QemuVersion) -> tuple[dict[str, Any] | None, str]:
+def _translated(source: CcwConfig, qemu: QemuVersion, argv: list[str]) -> tuple[dict[str, Any] | None, str]:
+    """With the command line, where the source has one and nothing given beside it says otherwise."""
     try:
-        return _as_dict(translate(source, qemu)), ""
+        command = translate_command(argv, source.qemu, qemu) if argv and config_of(argv, source.qemu) == source else []
+        return {**_as_dict(translate(source, qemu)), "command": command}, ""
     except NotPossible as exc:
         return None, str(exc)
 
@@ -108,7 +113,7 @@ def _as_dict(config: CcwConfig) -> dict[str, Any]:
 # --- a guest on this host
 
 
-def _on_host(host: Host, name: str, given: dict[str, Any]) -> CcwConfig:
+def _on_host(host: Host, name: str, given: dict[str, Any]) -> tuple[list[str], CcwConfig]:
     if not GUEST_NAME.fullmatch(name):
         raise NotPossible(f"guest {name!r}: expected letters, digits, dots, dashes and underscores")
     guest = Guest(name, ())
@@ -119,7 +124,7 @@ def _on_host(host: Host, name: str, given: dict[str, Any]) -> CcwConfig:
         qemu = QemuVersion.parse(given["qemu"])
     else:
         qemu = (_running_version(host, guest) if pid else None) or hypervisor(host, argv[0]).qemu
-    return _with(config_of(argv, qemu), given)
+    return argv, _with(config_of(argv, qemu), given)
 
 
 def _running_version(host: Host, guest: Guest) -> QemuVersion | None:

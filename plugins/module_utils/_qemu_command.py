@@ -10,7 +10,7 @@ in which devices come into being: network cards, -device, then drives).
 from __future__ import annotations
 
 import json
-from typing import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ._busid import BadName, GuestDevno
 from ._ccwlayout import CcwConfig, CcwDevice
@@ -47,6 +47,32 @@ def properties(text: str, implied: str) -> dict[str, str]:
     return found
 
 
+def with_properties(text: str, implied: str, changes: Mapping[str, str | None]) -> str:
+    """The text with these properties set (None: left out), the others and their order as they were."""
+    left = dict(changes)
+    if text.startswith("{"):
+        values = {**json.loads(text), **changes}
+        return json.dumps({key: value for key, value in values.items() if value is not None})
+    parts: list[str] = []
+    for position, part in enumerate(text.replace(",,", "\0").split(",") if text else []):
+        name, equals, _value = part.partition("=")
+        key = name if equals or position else implied
+        value = left.pop(key) if key in left else None
+        if key not in changes:
+            parts.append(part.replace("\0", ",,"))
+        elif value is not None:
+            parts.append(f"{key}={value}" if equals or position else value)
+    if not parts and left.get(implied):
+        parts.append(str(left.pop(implied)))
+    return ",".join(parts + [f"{key}={value}" for key, value in left.items() if value is not None])
+
+
+def driver_of(text: str) -> str:
+    """Of the value of -device: the driver's name, "" for one that is no channel device."""
+    driver = properties(text, "driver").get("driver", "")
+    return "" if driver.startswith(_HIDDEN) else driver
+
+
 def _json(text: str) -> dict[str, str]:
     try:
         values = json.loads(text)
@@ -70,30 +96,36 @@ def options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
 def config_of(argv: Sequence[str], qemu: QemuVersion) -> CcwConfig:
     """Machine and channel devices, in the order in which QEMU makes them. Raises NotPossible."""
     machine, squash = MACHINE, False
-    cards, devices, drives = 0, [], 0
-    given = list(options(argv))
-    for option, text in given:
+    devices: list[CcwDevice] = []
+    for option, text in options(argv):
         if option in ("-M", "-machine"):
             found = properties(text, "type")
             machine = found.get("type", machine)
             squash = found.get("s390-squash-mcss", "on" if squash else "off") in ("on", "yes", "true", "y")
         elif option == "-device":
             devices += _device(text)
-        elif option == "-nic":
-            cards += text.split(",")[0] != "none"
-        elif option == "-drive":
-            drives += properties(text, "file").get("if", "virtio") == "virtio"
+    cards = [CcwDevice("virtio-net-ccw")] * implied_cards(argv)
+    return CcwConfig(qemu, (*cards, *devices, *_implied_drives(argv)), squash, machine)
+
+
+def implied_cards(argv: Sequence[str]) -> int:
+    """How many network cards QEMU makes by itself, before all that -device names."""
+    given = list(options(argv))
     names = [option for option, _text in given]
-    if "-nodefaults" not in names and not any(name in names for name in _NETWORK):
-        cards += 1
-    made = [CcwDevice("virtio-net-ccw")] * cards + devices + [CcwDevice("virtio-blk-ccw")] * drives
-    return CcwConfig(qemu, tuple(made), squash, machine)
+    default = "-nodefaults" not in names and not any(name in names for name in _NETWORK)
+    return default + sum(option == "-nic" and text.split(",")[0] != "none" for option, text in given)
+
+
+def _implied_drives(argv: Sequence[str]) -> list[CcwDevice]:
+    """Those that QEMU makes for -drive, after all that -device names."""
+    drives = [text for option, text in options(argv) if option == "-drive"]
+    return [CcwDevice("virtio-blk-ccw") for text in drives if properties(text, "file").get("if", "virtio") == "virtio"]
 
 
 def _device(text: str) -> list[CcwDevice]:
     found = properties(text, "driver")
-    driver = found.get("driver", "")
-    if not driver or driver.startswith(_HIDDEN):
+    driver = driver_of(text)
+    if not driver:
         return []
     return [CcwDevice(driver, parse_devno(driver, found["devno"]) if "devno" in found else None)]
 

@@ -176,9 +176,11 @@ translated:
   description:
     - The source as the target's QEMU needs it for the guest to see the same.
     - V(null) when that is not possible.
+    - C(command) is the whole command line, where the source has one, else empty. What is no channel device and no
+      machine option is in it as it was.
   returned: success
   type: dict
-  sample: {qemu: "2.12", machine: s390-ccw-virtio-2.10, squash_mcss: false, devices: []}
+  sample: {qemu: "2.12", machine: s390-ccw-virtio-2.10, squash_mcss: false, devices: [], command: []}
 untranslatable:
   description: Why it is not possible.
   returned: success

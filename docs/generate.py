@@ -156,6 +156,31 @@ moved.
 A boot order is a device's (`bootindex`) or the domain's (`<boot dev=...>` in `<os>`), not both. libvirt writes
 `<boot dev='hd'/>` where nothing is said; that one gives way to a device's.
 
+## With other collections
+
+Nothing here needs another collection. Whoever defines domains by `community.libvirt` takes the XML from here:
+
+```yaml
+- name: Make the definition, and change nothing
+  zkvm.vfio_ccw.libvirt_guest:
+    name: linux01
+    state: present
+    devices:
+      - uuid: 6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920
+        devno: fe.0.1234
+  check_mode: true
+  register: guest
+
+- name: Define it
+  community.libvirt.virt:
+    command: define
+    xml: "{{{{ guest.xml }}}}"
+    autostart: true
+```
+
+A domain that another collection defines gets its devices by `libvirt_hostdev`; `hostdevs[].xml` of what it returns is
+the XML of one device, `xml` the whole definition.
+
 ## What stays as it is
 
 libvirt fills in a definition: addresses, controllers, the machine type's version, a CPU model. An administrator

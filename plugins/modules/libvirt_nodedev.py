@@ -12,7 +12,7 @@ short_description: Mediated devices of channel devices as node devices of libvir
 description:
   - Defines mediated devices in libvirt for subchannels that M(zkvm.vfio_ccw.passthrough), or driverctl, has bound to
     vfio_ccw; starts and ends them, and has them started with the host.
-  - libvirt keeps them by mdevctl, so the state is the same as with RV(zkvm.vfio_ccw.passthrough#module:passthrough) and
+  - libvirt keeps them by mdevctl, so the state is the same as with M(zkvm.vfio_ccw.passthrough) and
     C(persistent=true). This module is for those who leave mediated devices to libvirt, as IBM documents it.
   - It talks to libvirt by C(virsh), which is wherever libvirt is; the Python binding need not be installed.
 author:

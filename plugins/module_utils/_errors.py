@@ -23,6 +23,7 @@ from ._journal import JournalError
 from ._kernel_support import KernelError
 from ._refusals import Refused
 from ._virsh import LibvirtError
+from ._zdev import ZdevError
 
 Holds = Callable[[Exception], bool]
 
@@ -54,6 +55,7 @@ ERRORS: tuple[tuple[str, Holds, str], ...] = (
     ("export-failed", _is(ExportError), "The host cannot be told of."),
     ("bad-guest", _is(DoctorError), "The guest's name is not one."),
     ("guest-failed", _is(GuestError), "The guest cannot be as wanted, or was not started or stopped."),
+    ("chzdev-failed", _is(ZdevError), "chzdev is not there, or did not do what it was told."),
     ("libvirt-failed", _is(LibvirtError), "virsh or libvirt does not do what it is told."),
 )
 """Identifier, which errors have it (the first that holds), what it means."""

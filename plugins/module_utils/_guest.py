@@ -25,6 +25,8 @@ from ._rows_guest import MdevCase, look
 
 SCRIPT_MODE = 0o700
 START_TIMEOUT = 10.0
+TAIL = 64 * 1024
+"""Bytes of a console that are looked at."""
 KVM = "/dev/kvm"
 _LOADPARM = re.compile(r"[A-Za-z0-9. ]{1,8}")
 """hw/s390x/ipl.c: s390_ipl_fmt_loadparm."""
@@ -304,3 +306,40 @@ def _stop(host: Host, guest: Guest, pid: int, shutdown: Shutdown) -> None:
         host.unlink(guest.pid_file)  # QEMU does it itself, unless it was killed
     except HostError as exc:
         raise GuestError(f"guest {guest.name} is stopped, but its pid file stays: {exc}") from exc
+
+
+# --- looking
+
+
+def observe_guest(host: Host, name: str, lines: int) -> dict[str, Any]:
+    """The info module's result: whether the guest runs, and the last lines of its console. Raises GuestError."""
+    if not GUEST_NAME.fullmatch(name):
+        raise GuestError(f"name {name!r}: expected letters, digits, dots, dashes and underscores")
+    guest = Guest(name, ())
+    pid, argv = running_argv(host, guest.pid_file)
+    return {
+        "changed": False,
+        "name": name,
+        "running": bool(pid),
+        "pid": pid,
+        "status": _run_state(host, guest) if pid else "",
+        "command": argv,
+        "script": guest.script if host.exists(guest.script) else "",
+        "console": guest.console,
+        "console_lines": _last_lines(host, guest.console, lines),
+    }
+
+
+def _run_state(host: Host, guest: Guest) -> str:
+    """QEMU's word for it, such as guest-panicked (qapi/run-state.json); "" where the monitor does not say."""
+    try:
+        return str(execute(host, guest.monitor, "query-status").get("status", ""))
+    except (QmpError, AttributeError):
+        return ""
+
+
+def _last_lines(host: Host, path: str, count: int) -> list[str]:
+    """Of a console, which may be long, and hold anything."""
+    size = host.size(path)
+    text = host.read_at(path, max(0, size - TAIL), TAIL).decode("utf-8", "replace") if size else ""
+    return [line for line in (one.strip() for one in text.splitlines()) if line][-count:] if count else []

@@ -162,6 +162,15 @@ class Host:
         except OSError as exc:
             raise HostError("read", path, exc.errno or 0) from exc
 
+    def read_at(self, path: str, offset: int, size: int) -> bytes:
+        """Part of a file or block device, shorter at its end. Raises HostError."""
+        try:
+            with open(self._real(path), "rb", buffering=0) as handle:
+                handle.seek(offset)
+                return handle.read(size)
+        except OSError as exc:
+            raise HostError("read", path, exc.errno or 0) from exc
+
     def get(self, path: str, default: str = "") -> str:
         """The text without surrounding blanks, or the default when it cannot be read (as some of an offline DASD)."""
         try:
@@ -298,6 +307,13 @@ class Host:
         except OSError as exc:
             raise HostError("save", path, exc.errno or 0) from exc
 
+    def make_directory(self, path: str) -> None:
+        """Make a directory, and those above it, unless it is there. Raises HostError."""
+        try:
+            os.makedirs(self._real(path), mode=0o755, exist_ok=True)
+        except OSError as exc:
+            raise HostError("make directory", path, exc.errno or 0) from exc
+
     def sweep(self, directory: str) -> None:
         """Remove what a save left behind whose process was killed. Only where nobody else saves. Raises HostError."""
         for name in self.names(directory):
@@ -308,6 +324,13 @@ class Host:
         """The permission bits, 0 when there is no such file."""
         try:
             return stat.S_IMODE(os.stat(self._real(path)).st_mode)
+        except OSError:
+            return 0
+
+    def size(self, path: str) -> int:
+        """In bytes, 0 when there is no such file."""
+        try:
+            return os.stat(self._real(path)).st_size
         except OSError:
             return 0
 

@@ -25,13 +25,14 @@ from ._kernel_support import KernelError, report
 from ._refusals import Refused
 from ._report import steps_as_actions
 from ._virsh import LibvirtError
+from ._zdev import ZdevError
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 ENVIRONMENT = {"LC_ALL": "C"}
 """Of every command: their messages are read."""
-ERRORS = (ExportError, HostError, JournalError, BadName, CcwError, DoctorError, GuestError, LibvirtError)
+ERRORS = (ExportError, HostError, JournalError, BadName, DoctorError, GuestError, LibvirtError, ZdevError)
 """Those of which a module returns nothing but text and identifier."""
 
 
@@ -92,6 +93,9 @@ def run(module: AnsibleModule, work: Callable[[Host], dict[str, Any]]) -> None:
         module.fail_json(msg=str(exc), error_id=error_id(exc), actions=done, changed=bool(exc.done))
     except KernelError as exc:
         module.fail_json(msg=str(exc), error_id=error_id(exc), **(report(exc.support) if exc.support else {}))
+    except CcwError as exc:
+        done_all_the_same = {"actions": exc.done, "changed": True} if exc.done else {}
+        module.fail_json(msg=str(exc), error_id=error_id(exc), **done_all_the_same)
     except ERRORS as exc:
         module.fail_json(msg=str(exc), error_id=error_id(exc))
     for warning in result.pop("warnings_", []):

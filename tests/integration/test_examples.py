@@ -13,8 +13,9 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for path in (PROJECT / "plugins/modules").glob("*.py"))
-# the others need a libvirt: test_libvirt.py
-ON_A_HOST = [path for path in MODULES if not path.name.startswith("libvirt_")]
+# of the others those for libvirt need one (test_libvirt.py), and these s390-tools (extensions/molecule/real_guest)
+WITH_S390_TOOLS = ("chzdev", "dasd_format")
+ON_A_HOST = [path for path in MODULES if not path.name.startswith("libvirt_") and path.stem not in WITH_S390_TOOLS]
 
 LAB = """\
 lab: examples
@@ -32,6 +33,7 @@ guests:
 # what an example takes for granted, and what takes it back
 DISK = {"device": "0.0.7e52", "uuid": "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"}
 GUEST = {"name": "linux01", "state": "present", "devices": [{"uuid": DISK["uuid"], "devno": "fe.0.1234"}]}
+PLAIN = {"zkvm.vfio_ccw.ccw_device": {"device": "0.0.1234", "state": "offline"}}
 AROUND: dict[str, tuple[list[Any], list[Any]]] = {
     "qemu_guest": (
         [
@@ -55,6 +57,17 @@ AROUND: dict[str, tuple[list[Any], list[Any]]] = {
     ),
     "subchannel": ([{"zkvm.vfio_ccw.kernel_support": None}], []),
     "passthrough": ([{"zkvm.vfio_ccw.kernel_support": None}], []),
+    "dasd_mount": (
+        [
+            {"zkvm.vfio_ccw.ccw_device": {"device": "0.0.1234"}, "register": "disk"},
+            {
+                "ansible.builtin.command": {
+                    "argv": ["mkfs.ext4", "-q", "{{ disk.devices[0].block_devices[0].partitions[0].path }}"]
+                }
+            },
+        ],
+        [PLAIN],
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 
 def request(device, online, **more):
-    return CcwRequest(BusId.parse(device), online, **more)
+    return CcwRequest(tuple(BusId.parse(one) for one in device.split(",")), online, **more)
 
 
 def test_online_and_offline_again(kernel):
@@ -18,11 +18,13 @@ def test_online_and_offline_again(kernel):
     host = kernel.host()
     result = converge_ccw(host, request("0.0.7e54", True), check_mode=False)
     assert host.writes == [("/sys/bus/ccw/devices/0.0.7e54/online", "1")]
-    assert (result["changed"], result["online"], result["type"]) == (True, True, "3390/0c")
-    (disk,) = result["block_devices"]
+    (device,) = result["devices"]
+    assert (result["changed"], device["online"], device["type"]) == (True, True, "3390/0c")
+    (disk,) = device["block_devices"]
     assert (disk["path"], disk["size"], disk["partitions"][0]["path"]) == ("/dev/dasdc", 144000 * 512, "/dev/dasdc1")
     assert not converge_ccw(kernel.host(), request("0.0.7e54", True), check_mode=False)["changed"]
-    assert converge_ccw(kernel.host(), request("0.0.7e54", False), check_mode=False)["block_devices"] == []
+    (device,) = converge_ccw(kernel.host(), request("0.0.7e54", False), check_mode=False)["devices"]
+    assert (device["online"], device["block_devices"]) == (False, [])
     assert not converge_ccw(kernel.host(), request("0.0.7e54", False), check_mode=False)["changed"]
 
 
@@ -73,3 +75,23 @@ def test_forcing_online_is_read_back(kernel):
     kernel.refuses_online.add("0.0.7e54")
     with pytest.raises(CcwError, match="accepted 'force', but online reads '0'"):
         converge_ccw(kernel.host(), request("0.0.7e54", True, force=True), check_mode=False)
+
+
+def test_many_are_looked_at_first_and_all_that_is_wrong_is_said(kernel):
+    kernel.host().write("/sys/bus/ccw/drivers/dasd-eckd/unbind", "0.0.7e54")
+    host = kernel.host()
+    with pytest.raises(CcwError) as error:
+        converge_ccw(host, request("0.0.7e52,0.0.7e53,0.0.7e54", False), check_mode=False)
+    assert "0.0.7e53: not set offline" in str(error.value) and host.writes == []
+    with pytest.raises(CcwError) as error:
+        converge_ccw(host, request("0.0.7e52,0.0.ffff,0.0.fffe", True), check_mode=False)
+    assert "0.0.ffff: no such" in str(error.value) and "0.0.fffe: no such" in str(error.value)
+
+
+def test_what_the_kernel_refuses_of_one_stops_no_other(kernel):
+    kernel.refuses_online.add("0.0.7e54")
+    kernel.host().write("/sys/bus/ccw/devices/0.0.7e52/online", "0")
+    with pytest.raises(CcwError, match=r"0\.0\.7e54: could not be set online: .* Now online: 0\.0\.7e52") as error:
+        converge_ccw(kernel.host(), request("0.0.7e54,0.0.7e52", True), check_mode=False)
+    assert [action["device"] for action in error.value.done] == ["0.0.7e52"]
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "1\n"

@@ -18,6 +18,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
     Shutdown,
     choose_accel,
     converge_guest,
+    observe_guest,
     parse_guest,
 )
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (
@@ -271,3 +272,14 @@ def test_the_accelerator(kernel):
     assert (accel, len(warnings)) == ("tcg", 1)
     kernel.put("dev/kvm", "")
     assert choose_accel(kernel.host(), "auto") == ("kvm", [])
+
+
+def test_how_a_guest_is(kernel):
+    seen = observe_guest(kernel.host(), "linux01", 2)
+    assert (seen["running"], seen["status"], seen["console_lines"], seen["script"]) == (False, "", [], "")
+    kernel.start_process(4711, command_line(GUEST))
+    kernel.put(GUEST.console, "x" * 200_000 + "\none\r\n\n  two\nKernel panic\n")
+    seen = observe_guest(kernel.host(), "linux01", 2)
+    assert (seen["running"], seen["pid"], seen["console_lines"]) == (True, 4711, ["two", "Kernel panic"])
+    with pytest.raises(GuestError, match="expected letters"):
+        observe_guest(kernel.host(), "../etc", 2)

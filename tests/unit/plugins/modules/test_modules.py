@@ -22,6 +22,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._kernel_support impo
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._steps import bind_ccw
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import LibvirtError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._zdev import ZdevError
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 DISK = {"device": "0.0.7e52"}
@@ -151,6 +152,7 @@ FAILURES = {
     "export-failed": ExportError(""),
     "bad-guest": DoctorError(""),
     "guest-failed": GuestError(""),
+    "chzdev-failed": ZdevError(""),
     "libvirt-failed": LibvirtError(""),
 }
 

@@ -248,6 +248,8 @@ class Request:
     """Whether it is taken out of kernel parameters that set it online at boot."""
     correct_rule: bool = False
     """Whether a udev rule of mdevctl's that starts nothing is corrected."""
+    leave_offline: bool = False
+    """Whether it stays offline when it comes back, even if it was online before."""
     force: tuple[str, ...] = ()
     scope: str = WHOLE
     """WHOLE, SUBCHANNEL_ONLY or MDEV_ONLY."""

@@ -210,7 +210,7 @@ def _give_back(case: Case) -> DevicePlan:
         plan.append(steps.bind_ccw(device, entry.driver if entry else ""))
     if entry is None:
         return DevicePlan(case.request, None, tuple(plan))
-    if entry.was_online and not (ccw and ccw.online):
+    if entry.was_online and not (ccw and ccw.online) and not case.request.leave_offline:
         plan.append(steps.online(device))
     plan += [steps.restore_rule(device, path, text) for path, text in entry.rules]
     plan += [steps.restore_parameter(device, path, text) for path, text in entry.parameters]

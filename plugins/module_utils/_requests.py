@@ -95,6 +95,7 @@ def _parse(item: dict[str, Any], defaults: Defaults) -> tuple[Request | None, li
         remove_rules=bool(item.get("remove_rules")),
         remove_parameters=bool(item.get("remove_parameters")),
         correct_rule=defaults.correct_rule,
+        leave_offline=bool(item.get("leave_offline")),
         force=tuple(item.get("force") or ()),
         scope=str(item.get("scope") or WHOLE),
     )

@@ -101,6 +101,12 @@ options:
           - Without it such a device is refused.
         type: bool
         default: false
+      leave_offline:
+        description:
+          - With O(devices[].state=absent), leave the device offline on the host even if it was online before, since
+            another system is to have it next.
+        type: bool
+        default: false
       force:
         description:
           - Refusals (by their id) that are not to hold for this device.
@@ -356,6 +362,7 @@ DEVICE_SPEC = {
     "adopt": {"type": "bool", "default": False},
     "remove_rules": {"type": "bool", "default": False},
     "remove_parameters": {"type": "bool", "default": False},
+    "leave_offline": {"type": "bool", "default": False},
     "force": {"type": "list", "elements": "str", "choices": list(FORCIBLE), "default": []},
 }
 

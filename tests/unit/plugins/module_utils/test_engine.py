@@ -546,3 +546,10 @@ def half_remove(kernel):
     """The directory goes first; the instance is free only when the last user has let go."""
     kernel._remove(UUID)
     kernel.put("sys/devices/css0/0.0.16ca/mdev_supported_types/vfio_ccw-io/available_instances", "0\n")
+
+
+def test_a_device_that_another_system_is_to_have_next_comes_back_offline(kernel):
+    converge(kernel.host(), [WANTED])
+    converge(kernel.host(), [{**BACK, "leave_offline": True}])
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "0\n" and journal(kernel) == {}
+    assert not converge(kernel.host(), [{**BACK, "leave_offline": True}]).changed

@@ -62,6 +62,8 @@ class TinyDisk:
         schib[16:18] = b"\x1a\x1b"
         return bytes(schib)
 
+    def disable(self) -> None: ...
+
     def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float = 0) -> Ending:
         if lpm and lpm & self.dead:
             return Ending(3, bytes(96))

@@ -216,6 +216,8 @@ class Scripted:
     def schib(self) -> bytes:
         return bytes(52)
 
+    def disable(self) -> None: ...
+
 
 def test_sense_by_basic_sense() -> None:
     sense = bytes.fromhex("80000000000000000000000000000000").ljust(32, b"\0")

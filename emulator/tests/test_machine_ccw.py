@@ -275,6 +275,8 @@ class ReservedTape:
     def schib(self) -> bytes:
         return bytes(52)
 
+    def disable(self) -> None: ...
+
 
 class OneChannel:
     def __init__(self, channel: ReservedTape) -> None:

@@ -287,6 +287,8 @@ class RejectingDasd:
     def schib(self) -> bytes:
         return bytes(16) + b"\x41" + bytes(35)
 
+    def disable(self) -> None: ...
+
 
 class OneDevice:
     """A channel device on subchannel 0.0.0000."""

@@ -20,6 +20,14 @@ from ccwemu.faults.model import Fault
 from ccwemu.machine import waiting
 from ccwemu.machine.ccwdriver import EXPIRES, Ccw, ChannelDevice, Ending
 from ccwemu.machine.dasd.program import AREA_SIZE, IRB_SIZE, ProgramArea
+from ccwemu.machine.pathgroup import (
+    CHANNEL_END,
+    DEVICE_END,
+    PGID_LENGTH,
+    RESERVED_ELSEWHERE,
+    SENSE_ID,
+    SENSE_PGID,
+)
 from ccwemu.machine.spec import DasdSpec, SubchannelSpec
 
 STORAGE_ADDRESS = 0x10000
@@ -35,7 +43,7 @@ _CONCURRENT_SENSE = 0x01
 class HostChannel:
     """A subchannel of the core as a driver of the host uses it: one program at a time, from a storage of its own.
 
-    The subchannel is enabled by the first program and disabled by :meth:`close`. ``ran`` is called after each start.
+    The subchannel is enabled by the first program and disabled by :meth:`disable`. ``ran`` is called after each start.
     """
 
     def __init__(self, subchannel: channel.Subchannel, ran: Callable[[], None] = lambda: None) -> None:
@@ -95,8 +103,8 @@ class HostChannel:
         """STORE SUBCHANNEL: 52 bytes, big-endian."""
         return self._subchannel.store()
 
-    def close(self) -> None:
-        """Disable the subchannel: somebody else may have it."""
+    def disable(self) -> None:
+        """Somebody else may have the subchannel then."""
         with self._lock:
             if self._enabled:
                 self._modify(0)
@@ -130,11 +138,61 @@ class SilentChannel:
     def schib(self) -> bytes:
         return self._subchannel.store()
 
+    def disable(self) -> None: ...
+
+
+class SharedDisk:
+    """A disk that other hosts have, too. Its image is open while this host uses it, until the device is disabled.
+
+    For as long no other host can use it: to these it is reserved by another system. All of them can ask it what it is.
+    ``open_disk`` opens it, for writing or not.
+    """
+
+    def __init__(self, spec: SubchannelSpec, open_disk: Callable[[bool], _Open], close: Callable[[], None]) -> None:
+        self._open_disk, self._close = open_disk, close
+        self._idle = make_subchannel(spec, None)
+        self._opened: _Open | None = None
+        self._writable = False
+
+    def run(self, program: Sequence[Ccw], lpm: int = 0, expires: float = EXPIRES) -> Ending:
+        try:
+            opened = self._ready(any(ccw.command != SENSE_ID for ccw in program))
+        except channel.ImageError as error:
+            if error.errno != errno.EWOULDBLOCK:
+                raise
+            return _reserved_elsewhere(program)
+        return opened.host_channel.run(program, lpm, expires)
+
+    def schib(self) -> bytes:
+        return self._opened.host_channel.schib() if self._opened is not None else self._idle.store()
+
+    def disable(self) -> None:
+        if self._opened is not None:
+            self._opened = None
+            self._close()
+
+    def _ready(self, writable: bool) -> _Open:
+        if self._opened is not None and writable and not self._writable:
+            self.disable()
+        if self._opened is None:
+            self._opened, self._writable = self._open_disk(writable), writable
+        return self._opened
+
+
+def _reserved_elsewhere(program: Sequence[Ccw]) -> Ending:
+    """What is asked of a disk that another system has reserved: its path state says so, all else is in vain."""
+    if program[0].command != SENSE_PGID:
+        return Ending(3, bytes(IRB_SIZE), tuple(b"" if isinstance(ccw.data, int) else None for ccw in program))
+    irb = bytearray(IRB_SIZE)
+    irb[8] = CHANNEL_END | DEVICE_END
+    return Ending(0, bytes(irb), (bytes([RESERVED_ELSEWHERE]) + bytes(PGID_LENGTH - 1),))
+
 
 class HostIo:
     """The subchannels of one host (:class:`~ccwemu.machine.channelio.ChannelIo`).
 
-    A disk image is open, and locked, from the time that the host's driver takes the subchannel until it lets go.
+    A disk image is open, and locked, from the time that the host's driver takes the subchannel until it lets go; one
+    that hosts share only while it is used (:class:`SharedDisk`).
     Devices other than DASDs identify themselves by their description only. ``problem`` is told the subchannel and
     what is wrong with its image; such a disk does not answer, as one whose storage control is switched off.
     ``faults`` has what the devices are to meet on purpose.
@@ -149,23 +207,42 @@ class HostIo:
         self._specs = {spec.busid: spec for spec in subchannels}
         self._problem = problem
         self._faults = faults if faults is not None else Board()
+        self._taken: dict[str, ChannelDevice] = {}
         self._open: dict[str, _Open] = {}
         self._pams: dict[str, int] = {}
 
     def subchannel(self, busid: str) -> ChannelDevice | None:
         """Take a subchannel into use. Raises ccwemu.channel.ImageError where nobody is told of an image's problem."""
-        if busid in self._open:
-            return self._open[busid].host_channel
+        if busid in self._taken:
+            return self._taken[busid]
         spec = self._specs.get(busid)
         if spec is None or not isinstance(spec.device, DasdSpec) or not spec.device.image:
             return None
         try:
-            image = channel.Image.open(spec.device.image, writable=not spec.device.read_only)
+            self._taken[busid] = self._take(spec)
         except channel.ImageError as error:
             if self._problem is None:
                 raise
             self._problem(busid, error)
             return SilentChannel(spec)
+        return self._taken[busid]
+
+    def _take(self, spec: SubchannelSpec) -> ChannelDevice:
+        assert isinstance(spec.device, DasdSpec)
+        if not spec.device.shared:
+            return self._open_disk(spec, not spec.device.read_only).host_channel
+        disk = spec.device
+        return SharedDisk(
+            spec,
+            lambda writable: self._open_disk(spec, writable and not disk.read_only),
+            lambda: self._close_disk(spec.busid),
+        )
+
+    def _open_disk(self, spec: SubchannelSpec, writable: bool) -> _Open:
+        """Raises ccwemu.channel.ImageError."""
+        assert isinstance(spec.device, DasdSpec)
+        busid = spec.busid
+        image = channel.Image.open(spec.device.image, writable=writable)
         device = make_device(spec.device, image)
         subchannel = make_subchannel(spec, device)
         if busid in self._pams:
@@ -177,10 +254,14 @@ class HostIo:
             armed.arm(self._faults.attach(busid, opened))
             if self._faults.removed(busid):
                 opened.set_device_valid(False)
-        return opened.host_channel
+        return opened
 
     def release(self, busid: str) -> None:
         """The host's driver let the subchannel go: its image is closed."""
+        self._taken.pop(busid, None)
+        self._close_disk(busid)
+
+    def _close_disk(self, busid: str) -> None:
         opened = self._open.pop(busid, None)
         if opened is not None:
             self._faults.detach(busid, opened)
@@ -214,7 +295,7 @@ class _Open:
 
     def close(self) -> None:
         try:
-            self.host_channel.close()
+            self.host_channel.disable()
         finally:
             self.device.close()
             self.image.close()

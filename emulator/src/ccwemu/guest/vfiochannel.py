@@ -136,6 +136,9 @@ class VfioChannel:
         schib[6:8] = self._devno.to_bytes(2, "big")
         return bytes(schib)
 
+    def disable(self) -> None:
+        """Nothing to do: QEMU keeps a guest's disabling to itself, the host's driver leaves the subchannel enabled."""
+
     def close(self) -> None:
         for index in (IRQ_IO, IRQ_CRW, IRQ_REQUEST):
             self._regions.set_irq(index, None)

@@ -25,7 +25,7 @@ mask = integer(0, 0xFF, 16)
 _PATHS = ("subchannel", "chpids", "pim", "pam", "pom")
 _KEYS = {
     "dasd": (
-        *_PATHS, "cylinders", "layout", "image", "online", "read_only", "rejects", "mounted", "files",
+        *_PATHS, "cylinders", "layout", "image", "online", "read_only", "shared", "rejects", "mounted", "files",
         "cu_model", "dev_model", "serial", "ssid", "unit_address", "sparse",
         "swap", "volumes", "alias_of", "other_systems", "reserved",
     ),
@@ -187,6 +187,7 @@ def _dasd(fields: Fields, host: str, count: int) -> Make:
         dev_model=fields.take("dev_model", integer(0, 0xFF, 16), defaults.dev_model),
         serial=fields.take("serial", serial, "0000000" + "ABC01"),
         read_only=fields.take("read_only", boolean, False),
+        shared=fields.take("shared", boolean, False),
         rejects=fields.take("rejects", listed(integer(0, 0xFF, 16)), ()),
         alias=alias,
         base_unit_address=base,

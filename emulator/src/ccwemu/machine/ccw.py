@@ -210,12 +210,11 @@ class CcwDevice(Device):
         if self.state is State.BOXED and not any(vars(self.identity).values()):
             raise error(errno.EAGAIN)
         verified = self._verify(driver)
-        if verified.boxed:
-            self.state = State.BOXED
-            self._say_not_online("it is boxed")
-            raise error(errno.ENODEV)
-        if not verified.vpm:
-            self._say_not_online("it is not operational")
+        if verified.boxed or not verified.vpm:
+            if verified.boxed:
+                self.state = State.BOXED
+            self._say_not_online("it is boxed" if verified.boxed else "it is not operational")
+            self._disable()
             raise error(errno.ENODEV)
         self.subchannel.vpm = verified.vpm
         self.path_group = verified.grouped
@@ -262,6 +261,11 @@ class CcwDevice(Device):
         if self.path_group and self.subchannel.channel is not None:
             disband(self.subchannel.channel, self.subchannel.vpm & self.subchannel.lpm)
         self.path_group = False
+        self._disable()
+
+    def _disable(self) -> None:
+        if self.subchannel.channel is not None:
+            self.subchannel.channel.disable()
 
     def _say_not_online(self, why: str) -> None:
         self.kernel.log.append(f"cio: {self.name}: Setting the device online failed because {why}", klog.WARNING)

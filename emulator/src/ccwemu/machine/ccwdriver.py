@@ -60,6 +60,13 @@ class ChannelDevice(Protocol):
     def schib(self) -> bytes:
         """STORE SUBCHANNEL: 52 bytes, big-endian."""
 
+    def disable(self) -> None:
+        """The driver is done with the device for now; its next program enables the subchannel again.
+
+        Linux does so after recognition and after setting offline (drivers/s390/cio/cio.c, cio_disable_subchannel).
+        """
+        ...
+
 
 class BlockRegistry(Protocol):
     """What the machine offers a block driver: names, device nodes, /sys/block, /sys/class/block, events, users."""

@@ -89,7 +89,10 @@ class IoSubchannelDriver(CssDriver):
         """What the device says; of one that no channel stands behind, what the machine's description says."""
         subchannel.take_channel()
         if subchannel.channel is not None:
-            return sense_id(subchannel.channel, subchannel.lpm)
+            try:
+                return sense_id(subchannel.channel, subchannel.lpm)
+            finally:
+                subchannel.channel.disable()
         device: Any = subchannel.spec.device
         if device is None:
             raise NotOperational

@@ -60,6 +60,8 @@ class DasdSpec:
     """Storage subsystem id."""
     unit_address: int = 0x00
     read_only: bool = False
+    shared: bool = False
+    """Other machines have it, too: one of them at a time can use it."""
     rejects: tuple[int, ...] = ()
     """Command codes that the control unit answers with command reject: a unit without that function."""
     online: bool = False

@@ -177,6 +177,9 @@ class OnPaths:
     def schib(self) -> bytes:
         return self._channel.schib()
 
+    def disable(self) -> None:
+        self._channel.disable()
+
 
 def failure_text(error: OSError) -> str:
     """One line for the log about whatever a channel device raised."""

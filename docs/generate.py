@@ -245,6 +245,10 @@ MARKUP = re.compile(r"\b[A-Z]+\(([^)]+)\)")
 """Ansible's own, as in ``C(text)`` and ``O(name)``."""
 
 
+SURVEY = ("", "true", "false", "yes", "no")
+"""Choices for surveys, which know no booleans and give "" for what is left out."""
+
+
 def role_readme(role: Path) -> str:
     """A role's README with the table of its variables anew."""
     specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
@@ -257,7 +261,8 @@ def role_readme(role: Path) -> str:
 def _variables(options: dict[str, Any], defaults: dict[str, Any], within: str = "") -> list[str]:
     rows = []
     for name, option in options.items():
-        default = f"`{yaml_value(defaults[name])}`".replace("|", "\\|") if name in defaults else ""
+        default = f"`{yaml_value(defaults[name])}`" if name in defaults else ""
+        default = "" if "{{" in default else default  # what it follows from, says the meaning
         rows.append(f"| `{within}{name}` | {default} | {_meaning(option)} |\n")
         rows += _variables(option.get("options", {}), {}, f"{within}{name}[].")
     return rows
@@ -266,8 +271,8 @@ def _variables(options: dict[str, Any], defaults: dict[str, Any], within: str = 
 def _meaning(option: dict[str, Any]) -> str:
     said = option["description"]
     text = MARKUP.sub(r"`\1`", " ".join(said) if isinstance(said, list) else said)
-    values = [f"`{yaml_value(one)}`" for one in option.get("choices", [])]
-    told = all(value in text for value in values)
+    values = [f"`{yaml_value(one)}`" for one in option.get("choices", []) if one not in SURVEY]
+    told = values == ["`true`", "`false`"] or all(value in text for value in values)
     return " ".join(text.split()) + ("" if told else f" One of {', '.join(values)}.")
 
 

@@ -1,14 +1,15 @@
 # Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bring a kernel to where it can pass devices through: modules loaded, and loaded again after a reboot."""
+"""Bring a host to where it can pass devices through: modules loaded, now and at boot, and tools that are there."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Sequence
 
 from ._host import Host, HostError
 from ._kernel import PERSISTENT_FILE, KernelSupport, load_module, observe_kernel, persistent_text
+from ._sysfs import TOOLS
 
 VFIO_CCW_DRIVER = "/sys/bus/css/drivers/vfio_ccw"
 DRIVER_TIMEOUT = 5.0
@@ -22,12 +23,21 @@ class KernelError(Exception):
         self.support = support
 
 
-def converge_kernel(host: Host, persistent: bool, check_mode: bool) -> dict[str, Any]:
+def converge_kernel(host: Host, persistent: bool, check_mode: bool, needed_tools: Sequence[str] = ()) -> dict[str, Any]:
     """The module's result. Raises KernelError, HostError."""
     support = observe_kernel(host)
     lack = support.lack()
     if lack:
         raise KernelError(f"This kernel cannot pass channel devices through: {lack}.", support)
+    tools = {name: host.has_command(name) for name in TOOLS}
+    missing = [name for name in needed_tools if not tools[name]]
+    if missing:
+        raise KernelError(
+            f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not installed, and devices that are to be "
+            f"persistent need {' and '.join(TOOLS)}. Install the package {' and the package '.join(missing)} (the role "
+            "kvm_host does with kvm_host_install_packages: true), or do without persistent. Nothing was changed.",
+            support,
+        )
     wanted = persistent_text(support.kept) if persistent and support.kept else ""
     kept = host.read(PERSISTENT_FILE) if host.exists(PERSISTENT_FILE) else ""
     save = bool(wanted) and kept != wanted
@@ -50,6 +60,7 @@ def converge_kernel(host: Host, persistent: bool, check_mode: bool) -> dict[str,
             "before_header": "kernel modules",
             "after_header": "kernel modules",
         },
+        "tools": tools,
         **report(support if check_mode or not actions else observe_kernel(host)),
     }
 

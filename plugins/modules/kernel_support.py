@@ -30,6 +30,14 @@ options:
       - With V(false) that file is left as it is.
     type: bool
     default: true
+  tools:
+    description:
+      - Programs that the host is to have because its devices are to be persistent. Where one is missing the module
+        fails before it loads anything, and names the package.
+    type: list
+    elements: str
+    choices: [driverctl, mdevctl]
+    default: []
 seealso:
   - module: zkvm.vfio_ccw.passthrough
   - module: zkvm.vfio_ccw.css_info
@@ -43,6 +51,10 @@ EXAMPLES = r"""
 - name: Only for as long as the host is up
   zkvm.vfio_ccw.kernel_support:
     persistent: false
+
+- name: For devices that are to be persistent
+  zkvm.vfio_ccw.kernel_support:
+    tools: [driverctl, mdevctl]
 """
 
 RETURN = r"""
@@ -82,6 +94,11 @@ modules:
   returned: always, when the kernel could be read
   type: dict
   sample: {vfio: loaded, mdev: loaded, vfio_iommu_type1: loaded, vfio_ccw: loaded}
+tools:
+  description: Of the programs that persistent devices need, whether they are installed.
+  returned: success
+  type: dict
+  sample: {driverctl: true, mdevctl: true}
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -91,10 +108,14 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"persistent": {"type": "bool", "default": True}},
+        argument_spec={
+            "persistent": {"type": "bool", "default": True},
+            "tools": {"type": "list", "elements": "str", "choices": ["driverctl", "mdevctl"], "default": []},
+        },
         supports_check_mode=True,
     )
-    run(module, lambda host: converge_kernel(host, module.params["persistent"], module.check_mode))
+    params = module.params
+    run(module, lambda host: converge_kernel(host, params["persistent"], module.check_mode, params["tools"]))
 
 
 if __name__ == "__main__":

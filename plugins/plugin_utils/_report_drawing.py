@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from ._report_layout import COLUMNS, DEVICES, GUESTS, HEAD, LEFT, LEFTS, PATHS, WIDTH, Box, Layout, Line, layout, plural
+from ._report_boxes import COLUMNS, DEVICES, GUESTS, HEAD, LEFT, LEFTS, PATHS, WIDE, WIDTH, Box, Line, plural
+from ._report_layout import Layout, layout
 from ._report_markup import constant, element
 from ._report_model import (
     BARE,
@@ -157,7 +158,9 @@ def _words(box: Box) -> list[Element]:
     name, said = box.lines
     if box.column == PATHS:
         chpid = element("text", {"class": "name", "x": number(box.x + 14), "y": number(box.middle + 4.5)}, name)
-        state = element("text", {"class": "said", "x": number(box.x + 42), "y": number(box.middle + 4)}, said)
+        state = element(
+            "text", {"class": "said", "x": number(box.x + 27 + WIDE * len(name)), "y": number(box.middle + 4)}, said
+        )
         return [chpid, state] if said else [chpid]
     left = box.x + (32 if box.column == DEVICES else 12)
     words = [

@@ -10,8 +10,30 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
+from ._report_boxes import (
+    BETWEEN,
+    BETWEEN_UNITS,
+    DEVICES,
+    GUESTS,
+    HEAD,
+    HEIGHT,
+    LEFT,
+    MDEVS,
+    UNITS,
+    WIDE,
+    WIDTHS,
+    Box,
+    Line,
+    Part,
+    mean,
+    plural,
+    several,
+    short,
+    span,
+    spread,
+)
 from ._report_model import (
     EMPTY,
     GUEST,
@@ -23,72 +45,12 @@ from ._report_model import (
     Host,
     is_passed,
     order,
-    ranges,
 )
+from ._report_paths import path_boxes, path_lines
 
 MOST = 28
 """Boxes of devices up to which a drawing is taken as one that can be read."""
 MOST_GUESTS = 20
-MOST_RANGES = 8
-
-PATHS, UNITS, DEVICES, MDEVS, GUESTS = range(5)
-COLUMNS = ("Channel paths", "Control units", "Devices", "Mediated devices", "Guests")
-WIDTHS = (116, 168, 244, 214, 172)
-GAP = 58
-LEFT, HEAD = 10, 34
-LEFTS = tuple(LEFT + sum(WIDTHS[:column]) + GAP * column for column in range(5))
-WIDTH = LEFTS[-1] + WIDTHS[-1] + LEFT
-HEIGHT, PILL = 42, 32
-BETWEEN, BETWEEN_UNITS = 10, 14
-WIDE, NARROW = 7.55, 7.0
-"""Width of a letter in a box's name, and on average in what is said below it, in the widest faces in use."""
-
-
-@dataclass(frozen=True)
-class Box:
-    """``lines``: the name and, below it, what is said of it. ``state``: of STATES, or on, off, none, unit.
-
-    ``key`` tells it from others of its column.
-    """
-
-    column: int
-    key: t.Hashable
-    lines: tuple[str, str]
-    state: str = ""
-    level: str = ""
-    title: str = ""
-    devices: tuple[Device, ...] = ()
-    y: float = 0.0
-
-    @property
-    def x(self) -> float:
-        return LEFTS[self.column]
-
-    @property
-    def width(self) -> float:
-        return WIDTHS[self.column]
-
-    @property
-    def height(self) -> float:
-        return PILL if self.column == PATHS else HEIGHT
-
-    @property
-    def middle(self) -> float:
-        return self.y + self.height / 2
-
-    def at(self, y: float) -> Box:
-        return replace(self, y=y)
-
-
-@dataclass(frozen=True)
-class Line:
-    """From one box to one in the next column. ``broken``: nothing goes along it now."""
-
-    start: Box
-    end: Box
-    state: str = ""
-    broken: bool = False
-    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,22 +60,6 @@ class Layout:
     height: float = HEAD
     merged: bool = False
     """Whether devices are together that differ in more than their numbers."""
-
-
-@dataclass
-class Part:
-    """Devices that are one box, on one control unit."""
-
-    unit: tuple[t.Any, ...]
-    devices: list[Device] = field(default_factory=list)
-
-    @property
-    def passed(self) -> bool:
-        return any(device.uuid for device in self.devices)
-
-    @property
-    def guests(self) -> list[str]:
-        return sorted({device.guest for device in self.devices if device.guest and device.uuid})
 
 
 def layout(host: Host) -> Layout:
@@ -187,57 +133,20 @@ def _place(host: Host, parts: list[Part]) -> tuple[list[Box], list[Line]]:
         y, last = y + HEIGHT + BETWEEN, part.unit
     units = _unit_boxes(rows)
     lines = [Line(units[part.unit], box, box.state) for part, box in rows]
-    paths = _path_boxes(host, parts, units)
-    lines += _path_lines(parts, paths, units)
+    paths = path_boxes(host, parts, units)
+    lines += path_lines(parts, paths, units)
     mdevs = [(part, _mdev_box(part, box)) for part, box in rows if part.passed]
     by_key = {box.key: box for _part, box in rows}
     lines += [Line(by_key[mdev.key], mdev, mdev.state) for _part, mdev in mdevs]
     guests, guest_lines = _guest_boxes(host, mdevs)
-    boxes = [*paths.values(), *units.values(), *(box for _part, box in rows), *(box for _part, box in mdevs), *guests]
+    boxes = [
+        *dict.fromkeys(paths.values()),
+        *units.values(),
+        *(box for _part, box in rows),
+        *(box for _part, box in mdevs),
+        *guests,
+    ]
     return boxes, lines + guest_lines
-
-
-def _spread(wanted: Sequence[tuple[Box, float]]) -> list[Box]:
-    """Each as near to the middle that it wants as the others of its column let it be."""
-    placed: list[Box] = []
-    y = float(HEAD)
-    ordered = sorted(wanted, key=lambda one: one[1])
-    for box, middle in ordered:
-        y = max(y, middle - box.height / 2)
-        placed.append(box.at(y))
-        y += box.height + BETWEEN
-    if not placed:
-        return []
-    away = sum(box.middle - middle for box, (_box, middle) in zip(placed, ordered)) / len(placed)
-    shift = min(away, placed[0].y - HEAD)
-    return [box.at(box.y - shift) for box in placed]
-
-
-def _mean(values: Iterable[float]) -> float:
-    every = list(values)
-    return sum(every) / len(every)
-
-
-def short(text: str, width: float, letter: float = NARROW) -> str:
-    """As much as fits."""
-    most = int(width / letter)
-    return text if len(text) <= most else text[: most - 1] + "\u2026"
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"
-
-
-def span(names: Sequence[str], width: float) -> str:
-    """Ranges where they fit; else the first and the last."""
-    text = ", ".join(ranges(names))
-    return text if len(text) <= int(width / WIDE) else short(f"{names[0]} \u2026 {names[-1]}", width, WIDE)
-
-
-def several(names: Sequence[str]) -> str:
-    """Ranges for a sentence, of which there can be thousands."""
-    found = ranges(names)
-    return ", ".join(found[:MOST_RANGES]) + (f" and {len(found) - MOST_RANGES} more" * (len(found) > MOST_RANGES))
 
 
 def _worst(devices: Iterable[Device]) -> str:
@@ -289,39 +198,6 @@ def _unit_boxes(rows: Sequence[tuple[Part, Box]]) -> dict[tuple[t.Any, ...], Box
     return found
 
 
-def _path_boxes(host: Host, parts: Sequence[Part], units: Mapping[t.Any, Box]) -> dict[str, Box]:
-    known = {path.chpid: path for path in host.paths}
-    wanted: dict[str, list[float]] = {}
-    for part in parts:
-        for chpid in sorted({chpid for device in part.devices for chpid in device.chpids}):
-            wanted.setdefault(chpid, []).append(units[part.unit].middle)
-    boxes = []
-    for chpid in sorted(wanted):
-        path = known.get(chpid)
-        said = "" if path is None else "online" if path.usable else "varied off" if not path.online else path.configured
-        title = f"Channel path {chpid}: {said or 'state not known'}" + (
-            f", type {path.type}" if path is not None and path.type else ""
-        )
-        state = "on" if path is None or path.usable else "off"
-        # ties in the order of the numbers, whatever the order of the devices
-        boxes.append((Box(PATHS, ("path", chpid), (chpid, said), state, "", title), _mean(wanted[chpid])))
-    return {box.lines[0]: box for box in _spread(boxes)}
-
-
-def _path_lines(parts: Sequence[Part], paths: Mapping[str, Box], units: Mapping[t.Any, Box]) -> list[Line]:
-    uses: dict[tuple[str, t.Any], list[str]] = {}
-    for part in parts:
-        for device in part.devices:
-            for path in device.paths:
-                uses.setdefault((path.chpid, part.unit), []).append(path.down)
-    lines = []
-    for (chpid, unit), down in sorted(uses.items(), key=lambda one: one[0][0]):
-        bad = [why for why in down if why]
-        title = f"{chpid}: {len(bad)} of {plural(len(down), 'subchannel')}: {bad[0]}" if bad else ""
-        lines.append(Line(paths[chpid], units[unit], "path", len(bad) == len(down), title))
-    return lines
-
-
 def _mdev_box(part: Part, beside: Box) -> Box:
     devices = [device for device in part.devices if device.uuid]
     first, seen = devices[0], [device.devno for device in devices if device.devno]
@@ -346,8 +222,8 @@ def _guest_boxes(host: Host, mdevs: Sequence[tuple[Part, Box]]) -> tuple[list[Bo
     boxes = []
     for node in sorted(wanted):
         mine = [name for name in names if of[name] == node]
-        boxes.append((_guest_box(node, mine, known), _mean(wanted[node])))
-    placed = {box.key: box for box in _spread(boxes)}
+        boxes.append((_guest_box(node, mine, known), mean(wanted[node])))
+    placed = {box.key: box for box in spread(boxes)}
     lines = [
         Line(mdev, placed["guest", node], mdev.state, mdev.state != GUEST)
         for part, mdev in mdevs

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from ._report_boxes import plural
 from ._report_drawing import STYLE as DRAWING_STYLE
 from ._report_drawing import badge, described, drawing, sign
 from ._report_findings import Told, told
-from ._report_layout import plural
 from ._report_markup import Child, constant, element
 from ._report_model import (
     EMPTY,

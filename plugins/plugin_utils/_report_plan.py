@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
-from ._report_layout import plural
+from ._report_boxes import plural
 from ._report_markup import element
 from ._report_model import Finding, Plan, Step, ranges
 

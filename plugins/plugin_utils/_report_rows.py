@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
-from ._report_layout import plural
+from ._report_boxes import plural
 from ._report_markup import Child, element
 from ._report_model import PASSED, Device, Group, Host, ranges
 from ._report_parts import Options, code, icon, id_link, some, state_name

@@ -13,10 +13,11 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils import _report_layout as drawn
+from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils import _report_boxes as drawn
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report import ReportError, report_html, report_svg
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report_drawing import STYLE as DRAWING_STYLE
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report_findings import examine
+from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report_layout import MOST, MOST_GUESTS, layout
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report_markup import as_html, clean, element
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report_page import SCRIPT, STYLE
 from ansible_collections.zkvm.vfio_ccw.tests.unit.report_hosts import css, guest, lpar1, many, passed, refused, row
@@ -213,7 +214,7 @@ def test_a_plan_is_told_as_it_is(planned, text):
     ids=["one", "thousand", "ten thousand", "guests", "paths"],
 )
 def test_no_box_lies_on_another(answer):
-    made = drawn.layout(examine("lpar1", answer))
+    made = layout(examine("lpar1", answer))
     assert made.boxes
     for column in range(5):
         mine = sorted((box for box in made.boxes if box.column == column), key=lambda box: box.y)
@@ -223,10 +224,19 @@ def test_no_box_lies_on_another(answer):
 
 
 def test_a_drawing_stays_one_that_can_be_read():
-    made = drawn.layout(examine("lpar1", many(10_000, guests=200)))
+    made = layout(examine("lpar1", many(10_000, guests=200)))
     count = [sum(box.column == column for box in made.boxes) for column in range(5)]
-    assert count[drawn.DEVICES] <= drawn.MOST and count[drawn.GUESTS] <= drawn.MOST_GUESTS
+    assert count[drawn.DEVICES] <= MOST and count[drawn.GUESTS] <= MOST_GUESTS
     assert sum(len(box.devices) for box in made.boxes if box.column == drawn.DEVICES) == 10_000
+
+
+def test_many_channel_paths_that_follow_each_other_are_one_box():
+    rows = [row(at, chpids=[f"{at:02x}"], pim="80") for at in range(0x20, 0x50)]
+    paths = [{"chpid": f"{at:02x}", "status": "offline" if at == 0x30 else "online"} for at in range(0x20, 0x50)]
+    made = layout(examine("lpar1", css(rows, channel_paths=paths)))
+    names = [box.lines for box in made.boxes if box.column == drawn.PATHS]
+    assert names == [("20-2f", "online"), ("30", "varied off"), ("31-4f", "online")]
+    assert [line.broken for line in made.lines if line.state == "path"] == [False, True, False]
 
 
 def test_a_passed_device_is_drawn_at_the_control_unit_of_its_neighbours():
@@ -234,12 +244,12 @@ def test_a_passed_device_is_drawn_at_the_control_unit_of_its_neighbours():
     answer = css(
         [passed(0x7E00, "linux01"), row(0x7E01), passed(0x7E02, "linux01"), passed(0x8000, "a", chpids=["7f"])]
     )
-    units = [box.lines for box in drawn.layout(examine("lpar1", answer)).boxes if box.column == drawn.UNITS]
+    units = [box.lines for box in layout(examine("lpar1", answer)).boxes if box.column == drawn.UNITS]
     assert units == [("3990/e9", "3 subchannels"), ("type not known", "1 subchannel")]
 
 
 def test_lines_go_from_paths_to_guests():
-    made = drawn.layout(examine("lpar1", css([passed(0x7E52, "linux01", pam="80")], [guest("linux01", True, 0x7E52)])))
+    made = layout(examine("lpar1", css([passed(0x7E52, "linux01", pam="80")], [guest("linux01", True, 0x7E52)])))
     lines = {(line.start.lines[0], line.end.lines[0]): line.broken for line in made.lines}
     mdev = next(box.lines[0] for box in made.boxes if box.column == drawn.MDEVS)
     assert lines == {

@@ -122,6 +122,11 @@ def test_a_disk_goes_to_its_guest_and_back(awx, controller, module_lab):
     assert planned.stats["changed"] and "vfio_ccw" in planned.said
     assert node("lpar1", "sh", "-c", "lscss -a; lsdasd -a") == before
 
+    tried = awx.launch("rehearse", **disk)
+    assert tried.status == "successful", tried.said
+    assert "zkvm.vfio_ccw.provision succeeds on the twins of lpar1" in tried.said
+    assert node("lpar1", "sh", "-c", "lscss -a; lsdasd -a") == before
+
     done = awx.launch("provision", **disk)
     assert done.status == "successful", done.said
     assert GUEST_DEVICE in node(GUEST, "lsdasd")

@@ -53,7 +53,7 @@ def run(core: str, what: str, *argv: str) -> str:
 
 def docs(core: str, _python: str) -> Iterator[tuple[str, str]]:
     """ansible-doc of all that the collection has."""
-    for kind in ("module", "connection", "inventory", "filter", "role"):
+    for kind in ("module", "connection", "inventory", "filter", "lookup", "role"):
         folder = PROJECT / ("roles" if kind == "role" else f"plugins/{kind}{'s' if kind == 'module' else ''}")
         names = {f"zkvm.vfio_ccw.{path.stem}" for path in folder.iterdir() if not path.name.startswith("_")}
         result = run(core, f"doc {kind}", "ansible-doc", "--type", kind, *names)

@@ -30,6 +30,10 @@ hosts:
       - {dasd: 0.0.800d, chpids: [41], cylinders: 2, online: true}
       - {dasd: 0.0.800e, chpids: [41], cylinders: 2, online: true, other_systems: 2}
       - {dasd: 0.0.800f, chpids: [41], cylinders: 2, online: true, reserved: true}
+      - {dasd: 0.0.8010, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.8011, chpids: [41], cylinders: 2, online: true}
+      - {dasd: 0.0.8012-0.0.8014, chpids: [41], cylinders: 2}
+      - {other: 0.0.8015, chpids: [42], cu_type: "1731", cu_model: "01", qdio: true}
       - {dasd: 0.0.80f0, chpids: [41], cylinders: 2, online: true, alias_of: 0.0.800d}
       - {dasd: 0.0.80f1, chpids: [41], cylinders: 2, online: true, alias_of: any}
     volumes:
@@ -46,6 +50,7 @@ LABELS = {
     "0.0.8009": disk_labels.swap(),
     "0.0.800b": disk_labels.luks(),
 }
+UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 FSTAB = f"""\
 UUID={disk_labels.SWAP_AREA} none swap sw 0 0
 /dev/disk/by-path/ccw-0.0.800a-part1 /srv/later ext4 noauto 0 0
@@ -73,6 +78,12 @@ REFUSED = [
     ("0.0.800d", "base-with-aliases", "the host uses PAV aliases of it: 0.0.80f0"),
     ("0.0.800e", "shared", "2 other systems have it online"),
     ("0.0.800f", "reserved", "boxed"),
+    ("0.0.8010", "opened", "opened by process"),
+    ("0.0.8011", "driver-override", "names 'somebody'; no other driver can bind it"),
+    ("0.0.8012", "foreign-override", "/etc/driverctl.d/css-0.0."),
+    ("0.0.8013", "other-uuid-at-boot", f"lets mdevctl create mediated device {UUID}"),
+    ("0.0.8014", "not-ours", f"with mediated device {UUID[:-1]}1, and the journal does not know of it"),
+    ("0.0.8015", "qdio", "1731/01"),
     ("0.0.80f0", "alias", "a PAV alias of the disk IBM.000000000ABC01.0080.0d"),
     ("0.0.80f1", "alias", "a HyperPAV alias: through it a guest would reach every disk of the subsystem"),
 ]
@@ -108,9 +119,31 @@ def _lab(controller) -> Iterator[Lab]:
     lab = Lab(controller)
     lab.run("modprobe", "vfio_ccw")
     lab.run("python3", "-c", _writer())
+    lab.run("python3", "-c", OTHERS)
     yield lab
     down = controller.ccwemu("down", "refusals")
     assert down.returncode == 0, down.stdout
+
+
+OTHERS = f"""
+import json, os, subprocess
+def subchannel(device):
+    return os.path.basename(os.path.dirname(os.path.realpath(f"/sys/bus/ccw/devices/{{device}}")))
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    open(path, "w").write(text)
+disk = os.listdir("/sys/bus/ccw/devices/0.0.8010/block")[0]
+quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+subprocess.Popen(["sleep", "100000"], stdin=open("/dev/" + disk), **quiet)
+write(f"/sys/bus/css/devices/{{subchannel('0.0.8011')}}/driver_override", "somebody")
+write(f"/etc/driverctl.d/css-{{subchannel('0.0.8012')}}", "vfio_ccw\\n")
+kept = f"/etc/mdevctl.d/{{subchannel('0.0.8013')}}/{UUID}"
+write(kept, json.dumps({{"mdev_type": "vfio_ccw-io", "start": "auto", "attrs": []}}))
+taken = subchannel("0.0.8014")
+write("/sys/bus/css/drivers/io_subchannel/unbind", taken)
+write("/sys/bus/css/drivers/vfio_ccw/bind", taken)
+write(f"/sys/bus/css/devices/{{taken}}/mdev_supported_types/vfio_ccw-io/create", "{UUID[:-1]}1")
+"""
 
 
 def _writer() -> str:
@@ -146,7 +179,7 @@ def test_each_is_refused_for_what_it_is(lab):
 def test_one_that_is_refused_keeps_the_whole_list(lab):
     before = lab.run("sh", "-c", "lscss; lsdasd -a; cat /proc/swaps")
     refused = lab.module("passthrough", devices=[{"device": "0.0.8000-0.0.80ff", "force": ["in-fstab"]}])
-    ids = [(one["device"], one["id"]) for one in refused["refusals"]]
+    ids = [(one["device"], one["id"]) for one in refused["refusals"] if one["id"] != "other-uuid"]
     assert ids == [row[:2] for row in REFUSED if row[1] != "in-fstab"]
     assert lab.run("sh", "-c", "lscss; lsdasd -a; cat /proc/swaps") == before
 
@@ -158,13 +191,18 @@ ZIPL = '[linux]\nimage = /boot/image\nparameters = "root=/dev/vda1 rd.dasd=0.0.8
 @pytest.mark.lab
 def test_what_lasts_needs_a_rule_that_works_and_no_parameters(lab, controller):
     """The machine's own rule of mdevctl, where it names a program that is not there, and zipl's parameters."""
-    lab.run("sh", "-c", f"rm -f /etc/udev/rules.d/60-mdevctl.rules; cat > /etc/zipl.conf <<'END'\n{ZIPL}END")
+    lab.run(
+        "sh",
+        "-c",
+        "rm -rf /etc/udev/rules.d/60-mdevctl.rules /etc/driverctl.d/css-* /etc/mdevctl.d/0.0.*; "
+        f"cat > /etc/zipl.conf <<'END'\n{ZIPL}END",
+    )
     stale = "sbin/mdevctl" in lab.run("cat", "/usr/lib/udev/rules.d/60-mdevctl.rules")
     refused = lab.module("passthrough", devices=[{**LASTING, "remove_parameters": False}]).get("refusals", [])
     assert [one["id"] for one in refused] == ["stale-rule"] * stale + ["online-at-boot"]
     done = lab.module("passthrough", devices=[LASTING], correct_rule=True)
-    assert done["changed"], done
-    assert 'rd.dasd=0.0.8000-0.0.800b"' in lab.run("cat", "/etc/zipl.conf")
+    assert done["changed"] and "msg" not in done, done.get("msg")
+    assert 'rd.dasd=0.0.8000-0.0.800b"' in lab.run("cat", "/etc/zipl.conf"), done
     reboot = controller.ccwemu("reboot", "--lab", "refusals", "lpar1")
     assert reboot.returncode == 0, reboot.stdout
     assert "(defined)" in lab.run("mdevctl", "list")

@@ -206,3 +206,37 @@ def test_aliases_and_other_systems(tmp_path: Path, special: dict[str, Any], show
     assert (cat("online"), cat("alias"), unit, cat("host_access_count"), block is not None) == shown
     assert cat("availability") == ("boxed" if special.get("reserved") else "good")
     machine.shutdown()
+
+
+def test_the_device_that_it_was_started_from() -> None:
+    """Linux arch/s390/kernel/ipl.c; the next start and the dump can be given others."""
+    machine = Machine(MachineSpec("host", ipl="0.0.1234", dump="0.0.1235"))
+    machine.boot()
+
+    def node(path: str) -> Attribute:
+        found = machine.sysfs.lookup(f"firmware/{path}")
+        assert isinstance(found, Attribute)
+        return found
+
+    shown = {path: node(path).show() for path in ("ipl/ipl_type", "ipl/device", "reipl/reipl_type", "dump/ccw/device")}
+    assert shown == {
+        "ipl/ipl_type": b"ccw\n",
+        "ipl/device": b"0.0.1234\n",
+        "reipl/reipl_type": b"ccw\n",
+        "dump/ccw/device": b"0.0.1235\n",
+    }
+    node("reipl/ccw/device").store(b"0.0.abc\n")
+    node("dump/dump_type").store(b"none\n")
+    assert (node("reipl/ccw/device").show(), node("dump/dump_type").show()) == (b"0.0.0abc\n", b"none\n")
+    for path, wrong in (("reipl/ccw/device", b"abc"), ("reipl/reipl_type", b"tape")):
+        with pytest.raises(OSError) as refused:
+            node(path).store(wrong)
+        assert refused.value.errno == errno.EINVAL
+    machine.shutdown()
+
+
+def test_a_machine_that_does_not_tell() -> None:
+    machine = Machine(MachineSpec("host"))
+    machine.boot()
+    assert machine.sysfs.lookup("firmware/ipl") is None
+    machine.shutdown()

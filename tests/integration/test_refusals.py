@@ -13,6 +13,8 @@ LAB = """\
 lab: refusals
 hosts:
   lpar1:
+    ipl: 0.0.8016
+    dump: 0.0.8017
     devices:
       - {dasd: 0.0.8000, chpids: [41], cylinders: 2, mounted: /srv/plain}
       - {dasd: 0.0.8001, chpids: [41], cylinders: 2, swap: true}
@@ -33,6 +35,7 @@ hosts:
       - {dasd: 0.0.8010, chpids: [41], cylinders: 2, online: true}
       - {dasd: 0.0.8011, chpids: [41], cylinders: 2, online: true}
       - {dasd: 0.0.8012-0.0.8014, chpids: [41], cylinders: 2}
+      - {dasd: 0.0.8016-0.0.8017, chpids: [41], cylinders: 2}
       - {other: 0.0.8015, chpids: [42], cu_type: "1731", cu_model: "01", qdio: true}
       - {dasd: 0.0.80f0, chpids: [41], cylinders: 2, online: true, alias_of: 0.0.800d}
       - {dasd: 0.0.80f1, chpids: [41], cylinders: 2, online: true, alias_of: any}
@@ -84,6 +87,8 @@ REFUSED = [
     ("0.0.8013", "other-uuid-at-boot", f"lets mdevctl create mediated device {UUID}"),
     ("0.0.8014", "not-ours", f"with mediated device {UUID[:-1]}1, and the journal does not know of it"),
     ("0.0.8015", "qdio", "1731/01"),
+    ("0.0.8016", "boot-device", "the host was started (IPL) from it"),
+    ("0.0.8017", "dump-device", "it is the host's dump device"),
     ("0.0.80f0", "alias", "a PAV alias of the disk IBM.000000000ABC01.0080.0d"),
     ("0.0.80f1", "alias", "a HyperPAV alias: through it a guest would reach every disk of the subsystem"),
 ]

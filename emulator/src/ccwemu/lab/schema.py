@@ -12,7 +12,7 @@ import yaml
 from ccwemu.guest.release import KNOWN as QEMUS
 from ccwemu.guestimage.image import KERNELS
 from ccwemu.lab import ranges
-from ccwemu.lab.devices import chpid, read_devices
+from ccwemu.lab.devices import busid, chpid, read_devices
 from ccwemu.lab.fields import (
     Fields,
     LabError,
@@ -135,7 +135,7 @@ def _scalar(key: str, value: Value) -> yaml.ScalarNode:
 
 _HOST_KEYS = (
     "kernel", "qemu", "libvirt", "config", "modules", "cmdline", "cio_ignore", "chpids", "devices", "volumes", "files",
-    "commands",
+    "commands", "ipl", "dump",
 )  # fmt: skip
 
 
@@ -159,6 +159,8 @@ def _host(key: str, value: Value) -> HostSpec:
         cmdline=fields.take("cmdline", text, defaults.cmdline),
         swaps=(*(device.swap for device in devices if device.swap is not None), *uses.swaps),
         volumes=(*(volume for device in devices for volume in device.volumes), *uses.volumes),
+        ipl=fields.take("ipl", busid, ""),
+        dump=fields.take("dump", busid, ""),
     )
     try:
         machine.check(spec)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-from ccwemu.machine import cpus, klog, procfiles
+from ccwemu.machine import cpus, firmware, klog, procfiles
 from ccwemu.machine.block import Blocks
 from ccwemu.machine.ccw import CcwBus, CcwDevice
 from ccwemu.machine.channelio import ChannelIo, NoChannels
@@ -101,6 +101,7 @@ class Machine:
             for items in procfiles.ignore_lists(self.spec):
                 self.css.blacklist.change(items, True)
             procfiles.install(self)
+            firmware.install(self.kernel, self.spec.ipl, self.spec.dump)
             cpus.install(self.kernel, self.spec.cpus)
             self._drivers.built_in_ccw_drivers()
             IoSubchannelDriver(self.css, self.ccw_bus).register()

@@ -201,6 +201,10 @@ class MachineSpec:
     swaps: tuple[PlaceSpec, ...] = ()
     """Swap areas that are on from boot."""
     volumes: tuple[VolumeSpec, ...] = ()
+    ipl: str = ""
+    """Bus id of the device that it is started from; "": it does not tell."""
+    dump: str = ""
+    """Bus id of its dump device."""
     cpus: int = 2
     machine_type: str = "8561"
     cpu_serial: str = "0A5FE8"

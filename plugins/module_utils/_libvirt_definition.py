@@ -78,7 +78,7 @@ def definition(wanted: LibvirtGuest, there: ET.Element | None) -> ET.Element:
     """The domain's XML as it is to be. ``there``: as it is, None for a domain that does not exist yet."""
     guest = wanted.guest
     domain = ET.Element("domain") if there is None else copy.deepcopy(there)
-    domain.set("type", TYPES[guest.accel])
+    _accelerator(domain, TYPES[guest.accel])
     set_text(domain, "name", guest.name)
     _memory(domain, guest.memory)
     set_text(domain, "vcpu", str(guest.cpus))
@@ -93,6 +93,14 @@ def definition(wanted: LibvirtGuest, there: ET.Element | None) -> ET.Element:
         _no_common_boot_order(domain)
     _command_line(domain, wanted.arguments, wanted.environment)
     return domain
+
+
+def _accelerator(domain: ET.Element, kind: str) -> None:
+    """A CPU model is one for the accelerator that the domain had; libvirt writes another where there is none."""
+    model = domain.find("cpu")
+    if model is not None and domain.get("type") != kind:
+        domain.remove(model)
+    domain.set("type", kind)
 
 
 def _no_common_boot_order(domain: ET.Element) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
@@ -102,6 +103,16 @@ def test_libvirt_gives_qemu_what_was_asked_for(libvirt):
     assert f'"driver":"vfio-ccw","id":"hostdev0","sysfsdev":"/sys/bus/mdev/devices/{UUID}"' in said
     assert '"bootindex":1,"devno":"fe.0.1234"' in said
     assert "-machine loadparm=PROMPT" in said and "LD_PRELOAD=/x" in said
+
+
+def test_qemu_joins_what_it_is_told_of_the_machine(libvirt):
+    """What libvirt says with -machine, and the loadparm behind it."""
+    argv = ["qemu-system-s390x", "-machine", "s390-ccw-virtio,usb=off", "-nodefaults", "-display", "none", "-S"]
+    argv += ["-qmp", "stdio", "-machine", "loadparm=PROMPT", "-global", "vfio-ccw.force-orb-pfch=on"]
+    get = {"execute": "qom-get", "arguments": {"path": "/machine", "property": "loadparm"}}
+    asked = [{"execute": "qmp_capabilities"}, get, {"execute": "quit"}]
+    _code, out, err = libvirt.host.run(argv, "\n".join(json.dumps(one) for one in asked) + "\n")
+    assert '"return": "PROMPT  "' in out, err
 
 
 def test_libvirt_leaves_a_devices_loadparm_out(libvirt):

@@ -106,6 +106,12 @@ def test_what_a_guest_says_is_changed_and_nothing_else(change, path, name, value
     assert same(definition(wanted(**change), new), new)
 
 
+def test_another_accelerator_gets_a_cpu_model_of_its_own():
+    there = parse(DUMPXML, "domain")
+    assert there.find("cpu") is not None
+    assert definition(wanted(accel="tcg"), there).find("cpu") is None
+
+
 def test_a_devices_boot_order_takes_the_place_of_the_one_that_libvirt_wrote():
     text = DUMPXML.replace("<boot order='1'/>", "").replace("</os>", "<boot dev='hd'/></os>")
     new = definition(wanted(), parse(text, "domain"))
@@ -408,4 +414,3 @@ def test_the_module_takes_what_the_other_hypervisors_module_takes():
         assert {key: ours[name].get(key) for key in ("type", "default", "choices")} == {
             key: others[name].get(key) for key in ("type", "default", "choices")
         }
-    assert libvirt_guest.NEEDS == qemu_guest.NEEDS and libvirt_guest.DEVICE_SPEC == qemu_guest.DEVICE_SPEC

@@ -14,9 +14,7 @@ from typing import Any
 from ._busid import BadName, GuestDevno, parse_uuid
 from ._host import Host, HostError
 from ._qemu import NEWEST, Guest, PassedDevice, command_line, start_script, unfit
-from ._qemu_versions import (
-    QemuVersion,
-)
+from ._qemu_versions import FEATURES, QemuVersion
 from ._qmp import QmpError, execute
 from ._refusals import GUEST_ROWS, Refused, check_guest
 from ._releases import NotPossible
@@ -32,6 +30,18 @@ _LOADPARM = re.compile(r"[A-Za-z0-9. ]{1,8}")
 """hw/s390x/ipl.c: s390_ipl_fmt_loadparm."""
 PREFETCH_KERNEL, PREFETCH_QEMU = (5, 10), QemuVersion(5, 2)
 """From these on channel programs without the prefetch flag, as a booting guest's, are taken."""
+
+NEEDS = [feature.id for feature in FEATURES if feature.id not in ("vfio-ccw", "squash")]
+"""What a guest's QEMU can be asked for by name."""
+DEVICE_SPEC = {
+    "uuid": {"type": "str", "required": True},
+    "devno": {"type": "str", "required": True},
+    "boot": {"type": "bool", "default": False},
+    "bootindex": {"type": "int"},
+    "loadparm": {"type": "str"},
+    "force_orb_pfch": {"type": "bool"},
+}
+"""Of a guest's device, as the modules of both hypervisors take it."""
 
 
 class GuestError(Exception):

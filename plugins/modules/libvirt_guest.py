@@ -212,6 +212,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
+    DEVICE_SPEC,
+    NEEDS,
     GuestError,
     Hypervisor,
     Shutdown,
@@ -226,16 +228,6 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_guest impor
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import outdated_options
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import URI, Virsh
-
-NEEDS = ["explicit-css", "force-orb-pfch", "boot", "path-events", "hot-unplug", "device-loadparm", "boot-fallback"]
-DEVICE_SPEC = {
-    "uuid": {"type": "str", "required": True},
-    "devno": {"type": "str", "required": True},
-    "boot": {"type": "bool", "default": False},
-    "bootindex": {"type": "int"},
-    "loadparm": {"type": "str"},
-    "force_orb_pfch": {"type": "bool"},
-}
 
 
 def whole_path(module: AnsibleModule, command: str | None) -> str:

@@ -223,6 +223,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
+    DEVICE_SPEC,
+    NEEDS,
     Hypervisor,
     Shutdown,
     choose_accel,
@@ -233,16 +235,6 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import outdated_options
-
-NEEDS = ["explicit-css", "force-orb-pfch", "boot", "path-events", "hot-unplug", "device-loadparm", "boot-fallback"]
-DEVICE_SPEC = {
-    "uuid": {"type": "str", "required": True},
-    "devno": {"type": "str", "required": True},
-    "boot": {"type": "bool", "default": False},
-    "bootindex": {"type": "int"},
-    "loadparm": {"type": "str"},
-    "force_orb_pfch": {"type": "bool"},
-}
 
 
 def main() -> None:

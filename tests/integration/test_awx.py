@@ -120,6 +120,7 @@ def test_a_disk_goes_to_its_guest_and_back(awx, controller, module_lab):
     planned = awx.launch("provision", check=True, **disk)
     assert planned.status == "successful", planned.said
     assert planned.stats["changed"] and "vfio_ccw" in planned.said
+    assert planned.artifacts["vfio_ccw_provision"]["check_mode"] is True
     assert node("lpar1", "sh", "-c", "lscss -a; lsdasd -a") == before
 
     tried = awx.launch("rehearse", **disk)
@@ -130,10 +131,14 @@ def test_a_disk_goes_to_its_guest_and_back(awx, controller, module_lab):
     done = awx.launch("provision", **disk)
     assert done.status == "successful", done.said
     assert GUEST_DEVICE in node(GUEST, "lsdasd")
+    published = done.artifacts["vfio_ccw_provision"]
+    assert [one["device"] for one in published["devices"]["lpar1"]] == [DEVICE]
+    assert [one["device"] for one in published["guests"][GUEST]] == [GUEST_DEVICE]
 
     seen = awx.launch("doctor", device=DEVICE, guest=GUEST)
     assert seen.status == "successful", seen.said
     assert f"{GUEST_DEVICE} in {GUEST}" in seen.said
+    assert seen.artifacts == {"vfio_ccw_doctor": {"verdicts": {"lpar1": "usable"}}}
 
     page = controller.home / "channels.html"
     report = awx.launch("report", report_dest=str(page))
@@ -142,6 +147,7 @@ def test_a_disk_goes_to_its_guest_and_back(awx, controller, module_lab):
 
     back = awx.launch("release", passthrough_device=DEVICE)
     assert back.status == "successful", back.said
+    assert [one["state"] for one in back.artifacts["vfio_ccw_release"]["devices"]["lpar1"]] == ["absent"]
     assert node("lpar1", "sh", "-c", "lscss -a; lsdasd -a") == before
 
 

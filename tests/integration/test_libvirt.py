@@ -69,7 +69,6 @@ def command_line(libvirt: Embedded, name: str = "linux01") -> str:
 
 GUESTS = [
     {},
-    {"devices": []},
     {"devices": [{**DEVICE, "boot": True, "loadparm": "PROMPT"}, {"uuid": OTHER, "devno": "fe.3.ffff"}]},
     {"memory": 3, "cpus": 4, "machine": "s390-ccw-virtio-6.0", "emulator": "/usr/bin/qemu-system-s390x"},
     {"extra_args": ["-fw_cfg", "name=opt/x,string=<a & b>'\" ; $HOME", ""], "environment": {"LD_PRELOAD": "/x y"}},

@@ -219,7 +219,7 @@ coverage: setup-tests ## lines of the core that its tests reach
 # --- measuring ----------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: setup ## speed against others (Hercules, libfuse, virtio-blk, driverctl ...), into build/bench.json (ONLY=core,sysfs,guest,engine, ROUNDS, SECONDS, LARGE=1)
+bench: setup ## speed against others (Hercules, libfuse, virtio-blk, driverctl ...), into build/bench.json (ONLY=core,sysfs,guest,engine,fleet, ROUNDS, SECONDS, LARGE=1, HOSTS, FORKS)
 	@.ci/system-packages bench || echo 'Going on without: the figures say so.' >&2
 	@.ci/system-packages real || echo 'Going on without: the figures say so.' >&2
 	@ONLY=$(ONLY) LARGE=$(LARGE) $(BIN)/python tests/bench/run.py

@@ -14,7 +14,7 @@ from typing import Any
 from labs import Lab
 from plays import PROJECT, inventory, play
 
-from .peers import SHELL_LOOP, ansible_loop, engine_play, first_devices, shell_lines, span
+from .peers import LASTING_LOOP, SHELL_LOOP, ansible_loop, engine_play, first_devices, shell_lines, span
 
 PACKAGE = "ansible_collections/zkvm/vfio_ccw/plugins/module_utils"
 ARCHIVE, INSIDE = "/root/engine.zip", "/root/inside.py"
@@ -82,14 +82,31 @@ class Bench:
         """Seconds for a loop of commands."""
         return self._timed_play(count, "loop", ansible_loop(self._host, first_devices(count)))
 
-    def shell_loop(self, count: int) -> float:
+    def lasting(self, count: int) -> float:
+        """Seconds of the engine without Ansible for devices that are to last over a restart."""
+        self._anew()
+        seconds: float = self._inside("lasting", count)["seconds"]
+        self._check(count, "engine, lasting")
+        self._forget(count)
+        return seconds
+
+    def _forget(self, count: int) -> None:
+        """Have no device passed on at the next boot."""
+        files = "/etc/driverctl.d/css-*", "/etc/mdevctl.d/[0-9]*"
+        found = self._lab.run(self._host, "sh", "-c", f"ls -d {' '.join(files)} | wc -l; rm -rf {' '.join(files)}")
+        if int(found) != 2 * count:
+            raise RuntimeError(f"{int(found)} files of driverctl and mdevctl instead of {2 * count}")
+
+    def shell_loop(self, count: int, lasting: bool = False) -> float:
         """Seconds for driverctl and mdevctl, one device after the other."""
         self._anew()
-        words = ("sh", "-c", SHELL_LOOP, "sh", span(count))
+        words = ("sh", "-c", LASTING_LOOP if lasting else SHELL_LOOP, "sh", span(count))
         begin = time.monotonic()
         self._lab.run(self._host, *words, stdin=shell_lines(first_devices(count)))
         seconds = time.monotonic() - begin
         self._check(count, "driverctl and mdevctl")
+        if lasting:
+            self._forget(count)
         return seconds
 
     def _timed_play(self, count: int, name: str, text: str) -> float:

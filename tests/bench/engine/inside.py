@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -28,13 +30,29 @@ def stores() -> int:
     return answer["stores"]
 
 
-def engine(devices: str) -> dict[str, Any]:
-    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _engine, _host, _report
+def engine(devices: str, lasting: bool = False) -> dict[str, Any]:
+    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _engine, _module, _report
 
+    host = _module.host_of(Commands())
     before, begin = stores(), time.monotonic()
-    outcome = _engine.converge(_host.Host(), _wanted(devices), _engine.Options())
+    outcome = _engine.converge(host, _wanted(devices, lasting), _engine.Options())
     _report.report(outcome, "auto", False)
     return {"seconds": time.monotonic() - begin, "changed": outcome.changed, "stores": stores() - before}
+
+
+class Commands:
+    """What a host asks of an AnsibleModule, whose start-up is no part of this."""
+
+    def get_bin_path(self, name: str) -> str | None:
+        return shutil.which(name)
+
+    def run_command(self, argv: list[str], **_options: Any) -> tuple[int, str, str]:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+
+def lasting(devices: str) -> dict[str, Any]:
+    return engine(devices, lasting=True)
 
 
 def writes(devices: str) -> list[tuple[str, str]]:
@@ -53,16 +71,17 @@ def bare(wanted: Sequence[tuple[str, str]]) -> dict[str, float]:
     return {"seconds": time.monotonic() - begin}
 
 
-def _wanted(devices: str) -> list[dict[str, Any]]:
+def _wanted(devices: str, lasting: bool = False) -> list[dict[str, Any]]:
     """The module's argument ``devices``, with its defaults."""
-    return [{"device": devices, "state": "present", "persistent": False, "adopt": False, "remove_rules": False,
+    return [{"device": devices, "state": "present", "persistent": lasting, "adopt": False, "remove_rules": False,
              "force": []}]  # fmt: skip
 
 
 def main() -> None:
     archive, mode, devices = sys.argv[1:]
     sys.path.insert(0, archive)
-    done: Any = {"engine": engine, "writes": writes}[mode](devices) if mode != "bare" else bare(json.load(sys.stdin))
+    modes = {"engine": engine, "lasting": lasting, "writes": writes}
+    done: Any = modes[mode](devices) if mode != "bare" else bare(json.load(sys.stdin))
     print(json.dumps(done))
 
 

@@ -36,6 +36,8 @@ class Times:
     again: list[float] = field(default_factory=list)
     bare: list[float] = field(default_factory=list)
     shell: list[float] = field(default_factory=list)
+    lasting: list[float] = field(default_factory=list)
+    lasting_shell: list[float] = field(default_factory=list)
     ansible: list[float] = field(default_factory=list)
     stores: int = 0
 
@@ -79,6 +81,9 @@ def _of_disks(bench: Bench, count: int, rounds: int) -> Times:
     _rounds_alone(bench, times, rounds, "DASDs")
     _say(f"{count} DASDs: driverctl and mdevctl in a shell loop")
     times.shell.append(bench.shell_loop(count))
+    _say(f"{count} DASDs that are to last: engine, and driverctl and mdevctl in a shell loop")
+    times.lasting.append(bench.lasting(count))
+    times.lasting_shell.append(bench.shell_loop(count, lasting=True))
     if count in ANSIBLE_SIZES:
         _say(f"{count} DASDs: Ansible loop")
         times.ansible.append(bench.ansible_loop(count))
@@ -120,6 +125,7 @@ def _of_a_size(times: Times, measured: list[Times]) -> list[Figure]:
         faster(name, own, SHELL, times.each(times.shell), TARGETS[SHELL] if most else None, "ms"),
         faster(name, own, peer, looped.each(looped.ansible), TARGETS[ANSIBLE] if most else None, "ms"),
         *_alone(f"{name}.alone", times, OF_BARE if most else None),
+        faster(f"{name}.lasting", times.each(times.lasting), SHELL, times.each(times.lasting_shell), unit="ms"),
     ]
 
 

@@ -43,6 +43,21 @@ done
 """$1: the devices as a range, which go offline by one command. Lines of subchannel and UUID on the standard input."""
 
 
+LASTING_LOOP = """\
+set -eu
+chccwdev -d "$1" >/dev/null
+while read -r subchannel uuid; do
+    driverctl -b css set-override "$subchannel" vfio_ccw
+    mdevctl start -u "$uuid" -p "$subchannel" -t vfio_ccw-io
+    mdevctl define -u "$uuid" -p "$subchannel" --auto
+done
+"""
+"""The same for devices that are passed on again when the host is restarted.
+
+Defined last: what is defined when udev sees the driver bound is started by its rule, and a second start fails.
+"""
+
+
 def shell_lines(devices: list[Passed]) -> bytes:
     return "".join(f"{one.subchannel} {one.uuid}\n" for one in devices).encode()
 

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define GUARDS 4096
+#define GUARDS 65536 /* as many mappings as Linux lets a process have (vm.max_map_count) */
 
 struct guard {
 	_Atomic uintptr_t base;     /* 0: free, 1: being set up */
@@ -80,7 +80,7 @@ bool guard_add(void *base, size_t size, atomic_bool *lost)
 		uintptr_t none = 0;
 		unsigned used = atomic_load(&guards_used);
 
-		if (!atomic_compare_exchange_strong(&guards[i].base, &none, 1))
+		if (atomic_load(&guards[i].base) || !atomic_compare_exchange_strong(&guards[i].base, &none, 1))
 			continue;
 		atomic_store(&guards[i].size, size);
 		atomic_store(&guards[i].lost, lost);

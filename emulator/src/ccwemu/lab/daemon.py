@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -124,6 +125,7 @@ def main(argv: list[str]) -> int:
     directory, definition, report_fd = argv[0], argv[1], int(argv[2])
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     become_subreaper()
+    _allow_files()
     sys.setswitchinterval(SWITCH_INTERVAL)
     with os.fdopen(report_fd, "w", encoding="utf-8", buffering=1) as report:
         daemon = _start(definition, directory, lambda message: report.write(json.dumps(message) + "\n"))
@@ -135,6 +137,12 @@ def main(argv: list[str]) -> int:
     # Threads of faces may wait in the kernel for a mount that is going away; nothing is left to do for them.
     logging.shutdown()
     os._exit(0)
+
+
+def _allow_files() -> None:
+    """As many open files as the user may have: each disk in use is one, and the usual limit of a shell is 1024."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _start(definition: str, directory: str, tell: Any) -> Daemon | None:

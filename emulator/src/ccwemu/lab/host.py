@@ -86,6 +86,9 @@ class Host:
         self._userspace: System | None = None
         self._journal: Journal | None = None
         self._guard = threading.RLock()
+        self._silent: dict[str, ImageError] = {}
+        """Of subchannels whose disk does not answer: what is wrong with its image."""
+        self._was_up = False
 
     @property
     def pid(self) -> int | None:
@@ -129,7 +132,8 @@ class Host:
                 disk.info(path)
 
     def _disk_problem(self, sch: str, error: ImageError) -> None:
-        """An image that went bad after the lab was up: its disk does not answer any more."""
+        """An image that cannot be used: its disk does not answer."""
+        self._silent.setdefault(sch, error)
         log.error("host %s: the disk on subchannel %s does not answer: %s", self.spec.name, sch, error)
 
     # -- faults -----------------------------------------------------------------------------------------------------
@@ -165,6 +169,7 @@ class Host:
                 machine.device_gone(busid)
             machine.boot()
             machine.settle()
+            self._require_disks()
             _new_boot_id(machine)
             self._write_kernel_files(machine, directory)
             self._name_qemu(directory)
@@ -186,6 +191,16 @@ class Host:
                 self._run_commands(self._namespace)
                 done.touch()
             return boot
+
+    def _require_disks(self) -> None:
+        """A lab comes up with all its disks; one whose image goes bad later does not answer. Raises HostError."""
+        if self._silent and not self._was_up:
+            sch, error = next(iter(self._silent.items()))
+            raise HostError(
+                f"host {self.spec.name}: {len(self._silent)} of its disks cannot be used; the first, on subchannel "
+                f"{sch}: {error}"
+            )
+        self._was_up = True
 
     def _late_subchannels(self, ipl: Ipl) -> list[str]:
         """None that the lab's own mounts, swap areas and volumes are on, and none that is away by a fault."""

@@ -157,7 +157,10 @@ class _Mentions:
             directory, _slash, last = path.rpartition("/")
             for known, place in TAGS.items():
                 if directory == f"/dev/disk/{place}":
-                    self._by_tag.setdefault((known, last.lower()), []).append(one)
+                    value = (
+                        last.lower() if known == "UUID" else last
+                    )  # the kernel writes UUIDs small, people as they like
+                    self._by_tag.setdefault((known, value), []).append(one)
 
     def of(self, disk: CcwDevice, contents: dict[str, Contents]) -> list[Use]:
         """By the disk's number, its nodes, and the labels on it (for what udev has no links of)."""
@@ -167,5 +170,5 @@ class _Mentions:
             found += self._by_path.get(device.path, [])
         for one in contents.values():
             found += self._by_tag.get(("UUID", one.uuid.lower()), []) if one.uuid else []
-            found += self._by_tag.get(("LABEL", one.label.lower()), []) if one.label else []
+            found += self._by_tag.get(("LABEL", one.label), []) if one.label else []
         return [one.use for one in dict.fromkeys(found)]

@@ -167,6 +167,8 @@ options:
     default: []
 notes:
   - The state before is kept in C(/var/lib/vfio_ccw/journal.json) on the host.
+  - A disk that is online and that nobody uses is read, for what is on it may be a member of a volume that is not active
+    or a file system of C(/etc/fstab). One that is offline is not; a warning names those.
   - Without O(devices[].persistent) a restart of the host ends it all. Run the task again after one.
   - "What is refused, and why: C(docs/refusals.md) in the collection's repository."
 seealso:

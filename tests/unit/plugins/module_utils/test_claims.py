@@ -12,6 +12,7 @@ import os
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._contents import Contents, identify_file
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError, StillBlocked
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit import disk_labels as labels
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import DASD, converge
 
@@ -93,6 +94,27 @@ def test_a_file_system_that_is_complete_lays_no_claim(kernel):
     labels.write(kernel.root / "dev/dasda1", labels.ext4())
     kernel.put("etc/fstab", "UUID=00000000-7a5e-4f0e-8f62-9d2c1c1a7e02 /srv ext4 defaults 0 0\nproc /proc proc\n")
     assert converge(kernel.host(), [{"device": "0.0.7e52"}], check_mode=True).changed
+
+
+@pytest.mark.parametrize(
+    "spec, claimed",
+    [
+        (f"UUID={labels.FILE_SYSTEM.upper()}", True),
+        (f"/dev/disk/by-uuid/{labels.FILE_SYSTEM}", True),
+        ("LABEL=data", True),
+        ("LABEL=DATA", False),
+        ("PARTUUID=data", False),
+    ],
+)
+def test_a_file_system_is_named_by_what_is_on_it(kernel, spec, claimed):
+    labels.write(kernel.root / "dev/dasda1", labels.ext4())
+    kernel.put("etc/fstab", f"{spec} /srv ext4 defaults 0 0\n")
+    item = [{"device": "0.0.7e52"}]
+    if claimed:
+        with pytest.raises(Refused, match="in-fstab"):
+            converge(kernel.host(), item, check_mode=True)
+    else:
+        assert converge(kernel.host(), item, check_mode=True).changed
 
 
 def test_a_volume_over_a_partitioned_disk_is_that_of_the_partition(kernel):

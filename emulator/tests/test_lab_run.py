@@ -331,7 +331,7 @@ def test_help_on_entering_a_node(command: str, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.startswith("usage: ccwemu exec [--lab LAB] NODE -- COMMAND")
 
 
-COMMANDS = "exec, shell, up, ps, reboot, fault, down, validate, disk, guest-image"
+COMMANDS = "exec, shell, up, ps, wait, reboot, fault, down, validate, import, disk, guest-image"
 WRONG = [
     ([], 2, f"ccwemu: expected a command: {COMMANDS}\n"),
     (["go"], 2, f"ccwemu: unknown command 'go'; it is one of: {COMMANDS}\n"),

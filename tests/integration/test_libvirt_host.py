@@ -133,6 +133,15 @@ def test_a_mediated_device_from_its_definition_to_its_end(mediated):
     assert f"{UUIDS[0]} 0.0.16ca vfio_ccw-io auto" in mediated.run("mdevctl", "list", "--defined")
 
 
+@pytest.mark.lab
+def test_a_domain_that_the_lab_has_no_real_guest_for(node):
+    text = DOMAIN.format(hostdev="").replace("linux01", "nobody")
+    node.virsh("define", node.put("/tmp/nobody.xml", text))
+    told = node.refused("start", "nobody")
+    node.virsh("undefine", "nobody")
+    assert "the lab has no guest 'nobody' of kind real on this host" in told
+
+
 def test_a_guest(mediated):
     """From its definition to its end, with a device from the start and one that comes and goes."""
     first, second = (HOSTDEV.format(uuid=uuid, devno=f"0x123{number}") for number, uuid in enumerate(UUIDS))

@@ -140,8 +140,8 @@ def _monitors(made: Plan, commands: Mapping[str, Command]) -> list[Monitor]:
     options = [chardevs.get(option.get("chardev"), option) for option in made.line.qmp]
     if any(option.get("fd") for option in options):  # libvirt's: it would wait for this monitor for ever
         raise QemuError(
-            f"the lab has no guest {made.line.name!r} of kind real on this host, and a quick guest cannot be a domain of "
-            "libvirt: give the domain the name of one, or define it in the lab with kind: real"
+            f"the lab has no guest {made.line.name!r} of kind real on this host, and a quick guest cannot be a domain "
+            "of libvirt: give the domain the name of one, or define it in the lab with kind: real"
         )
     return [Monitor(option, commands, made.line.release) for option in options if option.get("path")]
 

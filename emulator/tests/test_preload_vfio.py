@@ -37,10 +37,14 @@ class Handle:
         self.paths: Callable[[int], None] | None = None
 
     def on_request(self, callback: Callable[[], None] | None) -> None:
-        self.request = callback
+        with self.host.changed:
+            self.request = callback
+            self.host.changed.notify_all()
 
     def on_paths(self, callback: Callable[[int], None] | None) -> None:
-        self.paths = callback
+        with self.host.changed:
+            self.paths = callback
+            self.host.changed.notify_all()
 
     def close(self) -> None:
         with self.host.changed:
@@ -99,6 +103,8 @@ class Host:
 
     def push(self, peer: Peer, message: Message) -> Message:
         handle, event = self.handles[message["uuid"]], message["event"]
+        with self.changed:  # the opener has its answer before the host listens
+            self.changed.wait_for(lambda: handle.request is not None and handle.paths is not None, timeout=10)
         if event["event"] == "request":
             assert handle.request is not None
             handle.request()

@@ -34,6 +34,9 @@ ANSIBLE = "https://docs.ansible.com/ansible/latest/"
 ANSIBLE_LABELS = {
     "action_plugins": "plugins/action.html#$",
     "ansible_collections.ansible.builtin.ssh_connection": "collections/ansible/builtin/ssh_connection.html#$",
+    "ansible_collections.ansible.builtin.validate_argument_spec_module": (
+        "collections/ansible/builtin/validate_argument_spec_module.html#$"
+    ),
     "ansible_configuration_settings": "reference_appendices/config.html#$",
     "common_return_values": "reference_appendices/common_return_values.html#$",
 }

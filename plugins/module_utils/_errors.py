@@ -17,7 +17,7 @@ from ._ccw import CcwError
 from ._doctor import DoctorError
 from ._engine import NotAsWanted
 from ._export import ExportError
-from ._guest import GuestError
+from ._guest import BadGuest, GuestError
 from ._host import HostError, StillBlocked
 from ._journal import JournalError
 from ._kernel_support import KernelError
@@ -54,7 +54,12 @@ ERRORS: tuple[tuple[str, Holds, str], ...] = (
     ("device-state", _is(CcwError), "The device does not allow it, or did not do it."),
     ("export-failed", _is(ExportError), "The host cannot be told of."),
     ("bad-guest", _is(DoctorError), "The guest's name is not one."),
-    ("guest-failed", _is(GuestError), "The guest cannot be as wanted, or was not started or stopped."),
+    (
+        "guest-not-possible",
+        _is(BadGuest),
+        "What is asked of a guest is not possible; the message has every rule broken.",
+    ),
+    ("guest-failed", _is(GuestError), "The guest was not started or stopped."),
     ("chzdev-failed", _is(ZdevError), "chzdev is not there, or did not do what it was told."),
     ("libvirt-failed", _is(LibvirtError), "virsh or libvirt does not do what it is told."),
 )

@@ -48,6 +48,10 @@ class GuestError(Exception):
     """A guest that cannot be as wanted; nothing was started."""
 
 
+class BadGuest(GuestError):
+    """What is asked of a guest is not possible, or not with what is there; nothing was changed."""
+
+
 @dataclass(frozen=True)
 class Hypervisor:
     """What runs guests on a host. ``kernel``: its version (major, minor), which may refuse what QEMU passes on."""
@@ -69,16 +73,16 @@ def hypervisor(host: Host, binary: str, given: str = "") -> Hypervisor:
         try:
             code, said, err = host.run([binary, "--version"])
         except HostError as exc:
-            raise GuestError(
+            raise BadGuest(
                 f"{exc}: the QEMU to start guests with cannot be asked for its version. Install QEMU 2.10 or newer on "
                 "the host, or name its command (binary). Nothing was changed."
             ) from exc
         if code != 0:
-            raise GuestError(f"'{binary} --version' ended with {code}: {(err or said).strip()}. Give qemu_version")
+            raise BadGuest(f"'{binary} --version' ended with {code}: {(err or said).strip()}. Give qemu_version")
     try:
         return Hypervisor(QemuVersion.parse(said), kernel)
     except NotPossible as exc:
-        raise GuestError(f"{exc}. Nothing was changed.") from exc
+        raise BadGuest(f"{exc}. Nothing was changed.") from exc
 
 
 def parse_guest(params: dict[str, Any], accel: str, there: Hypervisor = Hypervisor()) -> Guest:
@@ -105,7 +109,7 @@ def parse_guest(params: dict[str, Any], accel: str, there: Hypervisor = Hypervis
     )
     wrong = wrong or unfit(guest)
     if wrong:
-        raise GuestError(f"guest {name}: " + "; ".join(wrong) + ". Nothing was changed.")
+        raise BadGuest(f"guest {name}: " + "; ".join(wrong) + ". Nothing was changed.")
     return guest
 
 
@@ -324,7 +328,7 @@ def _stop(host: Host, guest: Guest, pid: int, shutdown: Shutdown) -> None:
 def observe_guest(host: Host, name: str, lines: int) -> dict[str, Any]:
     """The info module's result: whether the guest runs, and the last lines of its console. Raises GuestError."""
     if not GUEST_NAME.fullmatch(name):
-        raise GuestError(f"name {name!r}: expected letters, digits, dots, dashes and underscores")
+        raise BadGuest(f"name {name!r}: expected letters, digits, dots, dashes and underscores")
     guest = Guest(name, ())
     pid, argv = running_argv(host, guest.pid_file)
     return {

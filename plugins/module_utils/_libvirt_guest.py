@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._guest import GuestError, Hypervisor, Shutdown, hypervisor, parse_guest
+from ._guest import BadGuest, Hypervisor, Shutdown, hypervisor, parse_guest
 from ._host import Host
 from ._libvirt_definition import TYPES, LibvirtGuest, definition
 from ._libvirt_domain import boot_orders, taken
@@ -63,7 +63,7 @@ def parse_libvirt_guest(
     made = LibvirtGuest(guest, libvirt, environment, params.get("autostart"), params.get("console"))
     wrong = [*_unfit_names(made), *_unfit_texts(made)]
     if wrong:
-        raise GuestError(f"guest {guest.name}: " + "; ".join(wrong) + ". Nothing was changed.")
+        raise BadGuest(f"guest {guest.name}: " + "; ".join(wrong) + ". Nothing was changed.")
     return made
 
 

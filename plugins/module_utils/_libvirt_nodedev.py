@@ -16,7 +16,7 @@ from typing import Any
 
 from ._buses import View, list_buses, observe_subchannel
 from ._busid import BadName, BusId, parse_uuid
-from ._guest import GuestError
+from ._guest import BadGuest
 from ._host import Host
 from ._journal import read_journal
 from ._kept import Kept
@@ -82,7 +82,7 @@ def parse_nodes(host: Host, items: Sequence[Mapping[str, Any]], state: str, auto
                 wrong.append(f"uuid {uuid} is given to {other.device} and {device}, each device needs its own")
         wanted.append(WantedNode(device, uuid, state, None if state == "absent" else autostart))
     if wrong:
-        raise GuestError("; ".join(wrong) + ". Nothing was changed.")
+        raise BadGuest("; ".join(wrong) + ". Nothing was changed.")
     return wanted
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ._buses import View, list_buses, parent_of
 from ._busid import BadName, BusId, GuestDevno, default_uuid, parse_uuid
-from ._guest import GuestError, parse_loadparm
+from ._guest import BadGuest, parse_loadparm
 from ._host import Host
 from ._journal import read_journal
 from ._kept import Kept
@@ -29,7 +29,7 @@ def parse_domain(name: str) -> str:
     except BadName:
         if GUEST_NAME.fullmatch(name) and not ambiguous(name):
             return name
-    raise GuestError(
+    raise BadGuest(
         f"domain {name!r}: expected a name of letters, digits, dots, dashes and underscores, with a letter in it, or "
         "the domain's UUID. Nothing was changed."
     )
@@ -42,13 +42,13 @@ def parse_wanted(host: Host, items: Sequence[Mapping[str, Any]], present: bool) 
     for item in items:
         try:
             wanted.append(_parse(host, item, present))
-        except (BadName, GuestError) as exc:
+        except (BadName, BadGuest) as exc:
             wrong.append(str(exc))
     wrong += _twice(wanted)
     if sum(item.get("boot") is True for item in items) > 1:
         wrong.append("boot is set for more than one device; give them a bootindex each, 1 is tried first")
     if wrong:
-        raise GuestError("; ".join(wrong) + ". Nothing was changed.")
+        raise BadGuest("; ".join(wrong) + ". Nothing was changed.")
     return wanted
 
 
@@ -56,11 +56,11 @@ def _parse(host: Host, item: Mapping[str, Any], present: bool) -> Wanted:
     """Raises BadName, GuestError."""
     devno = GuestDevno.parse(item["devno"]) if item.get("devno") else None
     if devno is not None and not devno.visible:
-        raise GuestError(f"devno {devno}: a Linux guest sees channel subsystem fe only, write fe.S.DDDD")
+        raise BadGuest(f"devno {devno}: a Linux guest sees channel subsystem fe only, write fe.S.DDDD")
     device = BusId.parse(item["device"]) if item.get("device") else None
     uuid = parse_uuid(item["uuid"]) if item.get("uuid") else (uuid_of(host, device) if device else "")
     if not uuid and (present or devno is None):
-        raise GuestError("a device without a name: expected uuid or device, or devno of one that is taken away")
+        raise BadGuest("a device without a name: expected uuid or device, or devno of one that is taken away")
     boot = 1 if item.get("boot") and item.get("bootindex") is None else item.get("bootindex")
     source = device or _device_of(host, uuid)
     return Wanted(

@@ -15,7 +15,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccw import CcwError
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._doctor import DoctorError
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import NotAsWanted
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._export import ExportError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import GuestError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import BadGuest, GuestError
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import HostError, StillBlocked
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._journal import JournalError
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._kernel_support import KernelError, converge_kernel
@@ -151,6 +151,7 @@ FAILURES = {
     "device-state": CcwError("", "text"),
     "export-failed": ExportError(""),
     "bad-guest": DoctorError(""),
+    "guest-not-possible": BadGuest(""),
     "guest-failed": GuestError(""),
     "chzdev-failed": ZdevError(""),
     "libvirt-failed": LibvirtError(""),

@@ -56,11 +56,15 @@ class Check:
 
 
 def examine(host: Host, device: BusId, guest: str) -> dict[str, Any]:
-    """The module's result. ``guest`` "" for the host's side alone. Raises DoctorError, HostError, JournalError."""
+    """The module's result. ``guest`` "" for the one that the journal notes, if any.
+
+    Raises DoctorError, HostError, JournalError.
+    """
     if guest and not GUEST_NAME.fullmatch(guest):
         raise DoctorError(f"guest {guest!r} is no name for a guest: use letters, digits, dots, dashes and underscores")
     journal = read_journal(host)
     entry = journal.get(device)
+    guest = guest or (entry.guest if entry else "")
     request = _request(host, device, guest, entry)
     state = observe(host, [request], journal)
     sub = state.by_device.get(device)

@@ -25,7 +25,9 @@ options:
     type: str
     required: true
   guest:
-    description: Name of the guest. Without it the host's side alone is looked at.
+    description: >-
+      Name of the guest. Without it the one that the host notes for the device; where there is none, the host's side
+      alone is looked at.
     type: str
     default: ""
 notes:

@@ -48,5 +48,5 @@ def test_the_page_has_the_hosts_and_the_plan(report):
 def test_a_check_writes_nothing_and_shows_no_diff_of_a_page(report):
     done, page, picture = report("--check", "--diff", "--limit", "lpar1")
     assert done.returncode == 0, done.stdout
-    assert "The report of 1 hosts" in done.stdout and "<html" not in done.stdout
+    assert "The report of 1 host: " in done.stdout and "<html" not in done.stdout
     assert not page.exists() and not picture.exists()

@@ -97,7 +97,7 @@ WRONG = [
 HIDE_MDEVCTL = """\
 set -e
 mkdir -p /run/kept /run/hidden
-mount --bind /usr/bin /run/kept
+mount --rbind /usr/bin /run/kept
 for name in $(ls /run/kept); do ln -s /run/kept/$name /run/hidden/$name; done
 rm /run/hidden/mdevctl
 mount --bind /run/hidden /usr/bin
@@ -118,7 +118,7 @@ def test_what_is_wrong_is_said_before_anything_is_changed(bench):
         ),
     )
     # what is wrong with a guest is said before its host is touched
-    for wrong in ({"guest_memory": "lots"}, {"passthrough_guest": "linux01"}):
+    for wrong in ({"guest_memory": "lots"}, {"passthrough_guest": "linux01"}, {"kvm_host": ""}, {"kvm_host": "lpar9"}):
         assert changed(bench.run("provision", {**GUEST, **wrong}, fails=True)) == 0
     assert bench.state() == before
 

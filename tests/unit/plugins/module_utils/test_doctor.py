@@ -114,6 +114,11 @@ def test_the_answer_is_one_page(kernel):
     assert all(len(line) < 200 for line in report) and len(report) < 20
 
 
+def test_without_a_guest_it_is_the_one_that_the_host_notes(kernel):
+    running(kernel)
+    assert examine(kernel.host(), DEVICE, "") == examine(kernel.host(), DEVICE, "linux01")
+
+
 def test_another_guest_is_told_who_has_it(kernel):
     running(kernel)
     result = examine(kernel.host(), DEVICE, "linux02")

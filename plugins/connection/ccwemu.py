@@ -128,7 +128,7 @@ class Connection(ConnectionBase):
         try:
             nodes = read_nodes(self.get_option("home"), lab)
         except LabStateError as exc:
-            raise AnsibleConnectionFailure(f"{name}: {exc}") from exc
+            raise AnsibleConnectionFailure(f"{name}: {exc}") from None
         if name not in nodes:
             raise AnsibleConnectionFailure(
                 f"{name}: lab {lab!r} has no such node; it has: {', '.join(sorted(nodes)) or 'none'}"

@@ -81,7 +81,7 @@ class InventoryModule(BaseInventoryPlugin):
         except LabStateError as exc:
             if self.get_option("when_down") == "empty":
                 return
-            raise AnsibleParserError(str(exc)) from exc
+            raise AnsibleParserError(str(exc)) from None
         for name, node in nodes.items():
             self._add(lab, name, node)
 

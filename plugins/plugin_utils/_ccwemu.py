@@ -32,8 +32,8 @@ def read_nodes(home: str | None, lab: str) -> dict[str, dict[str, t.Any]]:
         with open(path, encoding="utf-8") as file:
             nodes: dict[str, dict[str, t.Any]] = json.load(file)["nodes"]
             return nodes
-    except FileNotFoundError as exc:
-        raise LabStateError(f"lab {lab!r} is not running (no {path}); start it with: ccwemu up LAB.yml") from exc
+    except FileNotFoundError:
+        raise LabStateError(f"lab {lab!r} is not running (no {path}); start it with: ccwemu up LAB.yml") from None
     except (OSError, ValueError, KeyError) as exc:
         raise LabStateError(
             f"cannot read the state of lab {lab!r}, {path}: {exc!r}; run: ccwemu down {lab}; ccwemu up LAB.yml"

@@ -75,6 +75,7 @@ def test_a_guest_that_is_not_running(controller, lab):
 def test_a_lab_that_is_not_running(controller):
     answer = ping(controller, "nosuch", "lpar1")
     assert "lab 'nosuch' is not running" in answer
+    assert "No such file" not in answer, "ansible-core appends the texts of causes"
     assert "ccwemu up" in answer
 
 

@@ -91,7 +91,12 @@ WRONG = [
     ("guest_device", {"guest_device_state": "standby"}, "guest_device_state must be one of: online, offline"),
     ("guest_device", {"guest_device_filesystem": "vfat"}, "guest_device_filesystem must be one of"),
     ("guest_device", {"guest_device_mounts": [{"device": "0.0.1234"}]}, "missing required arguments: path"),
-    ("guest_device", {"guest_device_timeout": "soon"}, "guest_device_timeout is soon, expected whole seconds"),
+    ("guest_device", {"guest_device_timeout": "soon"}, "guest_device_timeout is soon, expected whole seconds. Nothing"),
+    (
+        "guest_device",
+        {"guest_device_devices": "0.0.1,0.0.2", "guest_device_mount_path": "/srv"},
+        "which is for one disk",
+    ),
 ]
 
 HIDE_MDEVCTL = """\

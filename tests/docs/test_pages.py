@@ -38,11 +38,7 @@ class Reader:
         self._where = home / ".where"
         commands = Path(sys.executable).parent
         self.environment = {
-            **{
-                name: value
-                for name, value in os.environ.items()
-                if not name.startswith(("ANSIBLE_", "GIT_", "MAKE", "MFLAGS"))
-            },
+            **{name: value for name, value in os.environ.items() if not name.startswith(OF_THE_TESTS)},
             "PATH": f"{commands}:{os.environ['PATH']}",
             "CCWEMU_HOME": str(home / "labs"),
             "CCWEMU_LAB": "page",

@@ -42,6 +42,21 @@ DEVICE_SPEC = {
     "force_orb_pfch": {"type": "bool"},
 }
 """Of a guest's device, as the modules of both hypervisors take it."""
+GUEST_SPEC: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "started", "stopped", "absent"], "default": "started"},
+    "devices": {"type": "list", "elements": "dict", "default": [], "options": DEVICE_SPEC},
+    "qemu_version": {"type": "str"},
+    "machine": {"type": "str", "default": "s390-ccw-virtio"},
+    "needs": {"type": "list", "elements": "str", "default": [], "choices": NEEDS},
+    "memory": {"type": "int", "default": 1024},
+    "cpus": {"type": "int", "default": 1},
+    "accel": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
+    "extra_args": {"type": "list", "elements": "str", "default": []},
+    "shutdown": {"type": "str", "choices": ["powerdown", "terminate"], "default": "powerdown"},
+    "timeout": {"type": "int", "default": 180},
+}
+"""What the modules of both hypervisors ask of a guest."""
 
 
 class GuestError(Exception):

@@ -25,12 +25,9 @@ author:
 extends_documentation_fragment:
   - zkvm.vfio_ccw._attributes
   - zkvm.vfio_ccw._attributes.changes
+  - zkvm.vfio_ccw._guest
   - zkvm.vfio_ccw._libvirt
 options:
-  name:
-    description: Name of the guest. Letters, digits, dots, dashes and underscores.
-    type: str
-    required: true
   state:
     description:
       - V(present) defines the guest, and leaves it running or not.
@@ -89,21 +86,6 @@ options:
     elements: str
     choices: [explicit-css, force-orb-pfch, boot, path-events, hot-unplug, device-loadparm, boot-fallback]
     default: []
-  memory:
-    description: Memory in MiB.
-    type: int
-    default: 1024
-  cpus:
-    description: Number of CPUs.
-    type: int
-    default: 1
-  accel:
-    description:
-      - QEMU's accelerator.
-      - V(auto) is V(kvm) on a host that has C(/dev/kvm), else V(tcg) with a warning.
-    type: str
-    choices: [auto, kvm, tcg]
-    default: auto
   emulator:
     description: The QEMU command, by default the one that libvirt takes for s390x.
     type: str
@@ -212,8 +194,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
-    DEVICE_SPEC,
-    NEEDS,
+    GUEST_SPEC,
     GuestError,
     Hypervisor,
     Shutdown,
@@ -243,22 +224,11 @@ def whole_path(module: AnsibleModule, command: str | None) -> str:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "started", "stopped", "absent"], "default": "started"},
-            "devices": {"type": "list", "elements": "dict", "default": [], "options": DEVICE_SPEC},
-            "qemu_version": {"type": "str"},
-            "machine": {"type": "str", "default": "s390-ccw-virtio"},
-            "needs": {"type": "list", "elements": "str", "default": [], "choices": NEEDS},
-            "memory": {"type": "int", "default": 1024},
-            "cpus": {"type": "int", "default": 1},
-            "accel": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
+            **GUEST_SPEC,
             "emulator": {"type": "str"},
-            "extra_args": {"type": "list", "elements": "str", "default": []},
             "environment": {"type": "dict", "default": {}},
             "console": {"type": "str"},
             "autostart": {"type": "bool"},
-            "shutdown": {"type": "str", "choices": ["powerdown", "terminate"], "default": "powerdown"},
-            "timeout": {"type": "int", "default": 180},
             "uri": {"type": "str", "default": URI},
         },
         supports_check_mode=True,

@@ -22,11 +22,8 @@ author:
 extends_documentation_fragment:
   - zkvm.vfio_ccw._attributes
   - zkvm.vfio_ccw._attributes.changes
+  - zkvm.vfio_ccw._guest
 options:
-  name:
-    description: Name of the guest. Letters, digits, dots, dashes and underscores.
-    type: str
-    required: true
   state:
     description:
       - V(present) has the script, and leaves the guest running or not.
@@ -90,21 +87,6 @@ options:
     elements: str
     choices: [explicit-css, force-orb-pfch, boot, path-events, hot-unplug, device-loadparm, boot-fallback]
     default: []
-  memory:
-    description: Memory in MiB.
-    type: int
-    default: 1024
-  cpus:
-    description: Number of CPUs.
-    type: int
-    default: 1
-  accel:
-    description:
-      - QEMU's accelerator.
-      - V(auto) is V(kvm) on a host that has C(/dev/kvm), else V(tcg) with a warning.
-    type: str
-    choices: [auto, kvm, tcg]
-    default: auto
   binary:
     description: The QEMU command, for example V(/usr/libexec/qemu-kvm).
     type: str
@@ -223,8 +205,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
-    DEVICE_SPEC,
-    NEEDS,
+    GUEST_SPEC,
     Hypervisor,
     Shutdown,
     choose_accel,
@@ -240,19 +221,8 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import outdate
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "started", "stopped", "absent"], "default": "started"},
-            "devices": {"type": "list", "elements": "dict", "default": [], "options": DEVICE_SPEC},
-            "qemu_version": {"type": "str"},
-            "machine": {"type": "str", "default": "s390-ccw-virtio"},
-            "needs": {"type": "list", "elements": "str", "default": [], "choices": NEEDS},
-            "memory": {"type": "int", "default": 1024},
-            "cpus": {"type": "int", "default": 1},
-            "accel": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
+            **GUEST_SPEC,
             "binary": {"type": "str", "default": "qemu-system-s390x"},
-            "extra_args": {"type": "list", "elements": "str", "default": []},
-            "shutdown": {"type": "str", "choices": ["powerdown", "terminate"], "default": "powerdown"},
-            "timeout": {"type": "int", "default": 180},
         },
         supports_check_mode=True,
     )

@@ -13,25 +13,25 @@ import yaml
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "build" / "collections"))
 
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _libvirt_versions as libvirt_versions  # noqa: E402
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _migration as migration  # noqa: E402
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _qemu_translate as translate  # noqa: E402
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _qemu_versions as versions  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno  # noqa: E402
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._releases import NotPossible  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt import _versions as libvirt_versions  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu import _migration as migration  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu import _translate as translate  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu import _versions as versions  # noqa: E402
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._qemu import (  # noqa: E402
     Guest,
     PassedDevice,
     device_option,
     machine_option,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._releases import NotPossible  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils import _report as report  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils import _report_findings as findings  # noqa: E402
 from ansible_collections.zkvm.vfio_ccw.tests.unit import report_hosts  # noqa: E402
 from refusal_page import refusals  # noqa: E402
 
 QEMU_HEAD = """\
-<!-- Made by docs/generate.py from plugins/module_utils/_qemu_versions.py and _migration.py. Do not edit. -->
+<!-- Made by docs/generate.py from plugins/module_utils/qemu/_versions.py and qemu/_migration.py. Do not edit. -->
 # QEMU, by version
 
 `zkvm.vfio_ccw.qemu_guest` asks the QEMU that is there for its version (or takes `qemu_version`) and writes the command
@@ -108,7 +108,7 @@ def qemu() -> str:
 
 
 LIBVIRT = """\
-<!-- Made by docs/generate.py from plugins/module_utils/_libvirt_versions.py. Do not edit. -->
+<!-- Made by docs/generate.py from plugins/module_utils/libvirt/_versions.py. Do not edit. -->
 # libvirt
 
 A guest that libvirt runs is defined by `zkvm.vfio_ccw.libvirt_guest`. Where others define it (virt-install, virsh,

@@ -8,10 +8,8 @@ from itertools import groupby
 from typing import Any
 
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _errors as errors
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _refusals as table
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId, GuestDevno
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._case import Case
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._model import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._model import (
     AtBoot,
     CcwDevice,
     HostState,
@@ -22,13 +20,15 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._model import (
     StaleRule,
     Subchannel,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._row import RowOf
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._rows_guest import SeenMdev
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._rows_libvirt import LibvirtCase
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._rows_nodedev import NodeCase
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals import _table as table
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._case import Case
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._row import RowOf
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._rows_guest import SeenMdev
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._rows_libvirt import LibvirtCase
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._rows_nodedev import NodeCase
 
 HEAD = """\
-<!-- Made by docs/refusal_page.py from plugins/module_utils/_refusals.py. Do not edit. -->
+<!-- Made by docs/refusal_page.py from plugins/module_utils/refusals/_table.py. Do not edit. -->
 # What is refused
 
 The kernel refuses almost nothing: it unbinds a mounted disk. So `zkvm.vfio_ccw.passthrough` looks first. The whole list

@@ -15,8 +15,8 @@ import typing as t
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BadName
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._journal import LOCK_FILE
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ranges import is_range, parse_range
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._journal import LOCK_FILE
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._ranges import is_range, parse_range
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._select import SelectError, expand
 
 display = Display()

@@ -11,19 +11,19 @@ from __future__ import annotations
 import errno
 from typing import Callable
 
-from ._apply import StepFailed
 from ._busid import BadName
-from ._ccw import CcwError
-from ._doctor import DoctorError
-from ._engine import NotAsWanted
-from ._export import ExportError
-from ._guest import BadGuest, GuestError
 from ._host import HostError, StillBlocked
-from ._journal import JournalError
-from ._kernel_support import KernelError
-from ._refusals import Refused
-from ._virsh import LibvirtError
-from ._zdev import ZdevError
+from .disk._ccw import CcwError
+from .disk._zdev import ZdevError
+from .engine._apply import StepFailed
+from .engine._engine import NotAsWanted
+from .engine._kernel_support import KernelError
+from .host._journal import JournalError
+from .info._doctor import DoctorError
+from .info._export import ExportError
+from .libvirt._virsh import LibvirtError
+from .qemu._guest import BadGuest, GuestError
+from .refusals._table import Refused
 
 Holds = Callable[[Exception], bool]
 

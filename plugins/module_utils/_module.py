@@ -11,21 +11,21 @@ import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ._apply import StepFailed
 from ._busid import BadName
-from ._ccw import CcwError
-from ._doctor import DoctorError
-from ._engine import NotAsWanted
 from ._errors import error_id
-from ._export import ExportError
-from ._guest import GuestError
 from ._host import Ended, Host, HostError
-from ._journal import JournalError
-from ._kernel_support import KernelError, report
-from ._refusals import Refused
-from ._report import steps_as_actions
-from ._virsh import LibvirtError
-from ._zdev import ZdevError
+from .disk._ccw import CcwError
+from .disk._zdev import ZdevError
+from .engine._apply import StepFailed
+from .engine._engine import NotAsWanted
+from .engine._kernel_support import KernelError, report
+from .engine._report import steps_as_actions
+from .host._journal import JournalError
+from .info._doctor import DoctorError
+from .info._export import ExportError
+from .libvirt._virsh import LibvirtError
+from .qemu._guest import GuestError
+from .refusals._table import Refused
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule

@@ -133,9 +133,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccw import CcwRequest, converge_ccw
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._ccw import CcwRequest, converge_ccw
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ actions:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._zdev import converge_zdev
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._zdev import converge_zdev
 
 
 def main() -> None:

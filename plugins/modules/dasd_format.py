@@ -122,10 +122,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._dasd_format import FormatRequest, converge_format
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._sysfs import CCW_DEVICES
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._format import FormatRequest, converge_format
 
 
 def main() -> None:

@@ -97,14 +97,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._dasd_mount import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._mount import (
     MountRequest,
     converge_mount,
     parse_options,
     parse_path,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
 
 
 def main() -> None:

@@ -109,8 +109,8 @@ report:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._doctor import examine
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.info._doctor import examine
 
 
 def main() -> None:

@@ -102,8 +102,8 @@ tools:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._kernel_support import converge_kernel
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._kernel_support import converge_kernel
 
 
 def main() -> None:

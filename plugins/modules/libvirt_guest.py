@@ -193,22 +193,22 @@ name:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._guest import (
+    converge_libvirt_guest,
+    domain_hypervisor,
+    parse_libvirt_guest,
+)
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._virsh import URI, Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import (
     GUEST_SPEC,
     GuestError,
     Hypervisor,
     Shutdown,
     choose_accel,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_guest import (
-    converge_libvirt_guest,
-    domain_hypervisor,
-    parse_libvirt_guest,
-)
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import outdated_options
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import URI, Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._qemu import outdated_options
 
 
 def whole_path(module: AnsibleModule, command: str | None) -> str:

@@ -167,10 +167,10 @@ domain:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_hostdev import Order, converge_hostdevs
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_wanted import parse_domain, parse_wanted
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import URI, Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._hostdev import Order, converge_hostdevs
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._virsh import URI, Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._wanted import parse_domain, parse_wanted
 
 DEVICE_SPEC = {
     "uuid": {"type": "str"},

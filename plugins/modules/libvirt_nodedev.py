@@ -115,9 +115,9 @@ devices:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_nodedev import converge_nodes, parse_nodes
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import URI, Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._nodedev import converge_nodes, parse_nodes
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._virsh import URI, Virsh
 
 
 def main() -> None:

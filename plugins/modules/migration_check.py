@@ -188,8 +188,8 @@ untranslatable:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._migration_check import check_migration
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._migration_check import check_migration
 
 DEVICE_SPEC = {"driver": {"type": "str", "required": True}, "devno": {"type": "str"}}
 SIDE_SPEC = {

@@ -347,11 +347,11 @@ devices:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import Options, converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import FORCIBLE
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._report import report
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._engine import Options, converge
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._report import report
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import FORCIBLE
 
 DEVICE_SPEC = {
     "device": {"type": "str"},

@@ -204,7 +204,9 @@ name:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import (
     GUEST_SPEC,
     Hypervisor,
     Shutdown,
@@ -213,9 +215,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
     hypervisor,
     parse_guest,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import outdated_options
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._qemu import outdated_options
 
 
 def main() -> None:

@@ -89,8 +89,8 @@ console_lines:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import observe_guest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import observe_guest
 
 
 def main() -> None:

@@ -149,12 +149,12 @@ subchannels:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import Options, converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._model import SUBCHANNEL_ONLY
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._module import run
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import FORCIBLE
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._report import outline
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._engine import Options, converge
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._report import outline
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._model import SUBCHANNEL_ONLY
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import FORCIBLE
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import typing as t
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._leftover import BACK, GONE, MOVED
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._model import VFIO_CCW
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._leftover import BACK, GONE, MOVED
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._model import VFIO_CCW
 
 from ._report_answer import parse
 from ._report_model import (

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BadName, BusId, spans
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._model import VFIO_CCW
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._model import VFIO_CCW
 
 ERROR, WARNING, NOTE = LEVELS = ("error", "warning", "note")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BadName, BusId, GuestDevno
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ranges import counted
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._ranges import counted
 
 try:
     import jmespath

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._virsh import Virsh
 
 NEEDED = {"virsh": "libvirt-clients", "virt-xml-validate": "libvirt-clients", "xmllint": "libxml2-utils",
           "libvirtd": "libvirt-daemon", "qemu-system-s390x": "qemu-system-misc"}  # fmt: skip

@@ -10,23 +10,23 @@ from collections.abc import Iterator
 import pytest
 import yaml
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import Hypervisor, Shutdown
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_definition import definition
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_domain import hostdev_element
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_guest import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._requests import GUEST_NAME
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._definition import definition
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._domain import hostdev_element
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._guest import (
     ambiguous,
     converge_libvirt_guest,
     domain_hypervisor,
     parse_libvirt_guest,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_hostdev import Order, converge_hostdevs
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_versions import LibvirtVersion
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_wanted import parse_wanted
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_xml import dump, fit, parse, same
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_versions import QemuVersion
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._requests import GUEST_NAME
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import LibvirtError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._hostdev import Order, converge_hostdevs
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._versions import LibvirtVersion
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._virsh import LibvirtError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._wanted import parse_wanted
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._xml import dump, fit, parse, same
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import Hypervisor, Shutdown
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._versions import QemuVersion
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from libvirt_embedded import Embedded, embedded, missing

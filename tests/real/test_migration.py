@@ -19,13 +19,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "build/collections"))
 
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccwlayout import layout
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._migration import predict
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_command import config_of
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_versions import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._releases import NotPossible
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._ccwlayout import layout
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._command import config_of
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._migration import predict
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._versions import (
     QemuVersion,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._releases import NotPossible
 from ccwemu.guest import migration
 from ccwemu.guest.plan import plan
 from ccwemu.guest.qemuopts import QemuError

@@ -18,9 +18,9 @@ import re
 from pathlib import Path
 from typing import Any, Callable
 
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import Options, Outcome
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import converge as _converge
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError, StillBlocked
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._engine import Options, Outcome
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._engine import converge as _converge
 
 UUID_TEXT = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 RELEASE = "6.1.0-29-s390x"

@@ -88,7 +88,7 @@ def test_the_action_group_has_all_modules_and_no_others():
 
 def test_what_is_private_is_named_so():
     for folder in ("module_utils", "plugin_utils", "doc_fragments"):
-        for path in (PROJECT / "plugins" / folder).glob("*.py"):
+        for path in (PROJECT / "plugins" / folder).rglob("*.py"):
             assert path.name.startswith("_"), path
 
 

@@ -54,6 +54,22 @@ FORBIDDEN = [
     ),
 ]
 
+UTILS = PROJECT / "plugins" / "module_utils"
+
+# a package of the collection's module_utils and those that it may import; "" is what lies beside the packages
+SHARED = {"_busid", "_helper", "_host", "_releases", "_sysfs"}
+ALLOWED = {
+    "host": [],
+    "refusals": ["host", "qemu", "libvirt"],
+    "engine": ["host", "refusals"],
+    "disk": ["host"],
+    "qemu": ["engine", "refusals"],
+    "libvirt": ["host", "refusals", "engine", "qemu"],
+    "info": ["host", "refusals", "engine", "disk", "qemu", "libvirt"],
+}
+# the table of refusals knows hypervisors by what they can do, not how they are driven
+PURE = {"qemu": {"_versions"}, "libvirt": {"_versions", "_domain"}}
+
 
 def imports(path: Path) -> set[str]:
     """The modules that a file imports, in full."""
@@ -64,6 +80,39 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+def siblings(path: Path) -> set[tuple[str, str]]:
+    """(package, module) of each part of module_utils that a file of it imports relatively; package "" for none."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        base = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+        files = [base] if base.with_suffix(".py").exists() else [base / alias.name for alias in node.names]
+        for file in files:
+            package, _slash, module = file.relative_to(UTILS).as_posix().rpartition("/")
+            found.add((package, module))
+    return found
+
+
+def test_every_package_of_the_collection_has_its_arrows():
+    assert {path.parent.name for path in UTILS.glob("*/*.py")} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_imports_what_it_may(package):
+    for path in (UTILS / package).glob("*.py"):
+        for other, module in siblings(path):
+            where = f"{path.relative_to(PROJECT)} imports {other}/{module}"
+            assert other in {package, "", *ALLOWED[package]}, where
+            assert other or module in SHARED, where
+            assert package != "refusals" or module in PURE.get(other, {module}), where
+
+
+def test_what_all_share_knows_no_package():
+    for name in SHARED:
+        assert {other for other, _module in siblings(UTILS / f"{name}.py")} <= {""}, name
 
 
 @pytest.mark.skipif(not EMULATOR.exists(), reason="the emulator is not part of this tree (ansible-test)")

@@ -125,6 +125,9 @@ def _archive() -> bytes:
         parts = PACKAGE.split("/")
         for depth in range(1, len(parts) + 1):
             archive.writestr("/".join([*parts[:depth], "__init__.py"]), "")
-        for file in sorted((PROJECT / "plugins/module_utils").glob("*.py")):
-            archive.write(file, f"{PACKAGE}/{file.name}")
+        root = PROJECT / "plugins/module_utils"
+        for folder in sorted({file.parent.relative_to(root) for file in root.glob("*/*.py")}):
+            archive.writestr(f"{PACKAGE}/{folder}/__init__.py", "")
+        for file in sorted(root.rglob("*.py")):
+            archive.write(file, f"{PACKAGE}/{file.relative_to(root)}")
     return content.getvalue()

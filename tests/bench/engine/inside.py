@@ -31,7 +31,8 @@ def stores() -> int:
 
 
 def engine(devices: str, lasting: bool = False) -> dict[str, Any]:
-    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _engine, _module, _report
+    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _module
+    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine import _engine, _report
 
     host = _module.host_of(Commands())
     before, begin = stores(), time.monotonic()
@@ -56,7 +57,8 @@ def lasting(devices: str) -> dict[str, Any]:
 
 
 def writes(devices: str) -> list[tuple[str, str]]:
-    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _engine, _host
+    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _host
+    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine import _engine
 
     outcome = _engine.converge(_host.Host(), _wanted(devices), _engine.Options(check_mode=True))
     return [(step.path, step.written) for step in outcome.plan.steps if step.path.startswith("/sys/bus/")]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._blocks import Blocks, disk_of
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._blocks import Blocks, disk_of
 
 NAMES = frozenset(["dasda", "dasda1", "dasdaa", "dasdaa1", "dasdaa10", "vda", "nvme0n1", "nvme0n1p1", "md0", "loop10"])
 

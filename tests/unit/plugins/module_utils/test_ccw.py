@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccw import CcwError, CcwRequest, converge_ccw
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._ccw import CcwError, CcwRequest, converge_ccw
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 

@@ -10,9 +10,9 @@ import json
 import os
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._contents import Contents, identify_file
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError, StillBlocked
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._contents import Contents, identify_file
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit import disk_labels as labels
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import DASD, converge
 

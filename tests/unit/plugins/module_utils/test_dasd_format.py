@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccw import CcwError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._dasd import parse_label
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._dasd_format import FormatRequest, converge_format
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._ccw import CcwError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._dasd import parse_label
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._format import FormatRequest, converge_format
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_disk import FakeDisk
 
 DEVICE = BusId.parse("0.0.7e52")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccw import CcwError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._dasd_mount import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._ccw import CcwError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._mount import (
     MountRequest,
     converge_mount,
     edited,
@@ -16,7 +17,6 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._dasd_mount import (
     parse_options,
     parse_path,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_disk import FakeDisk
 
 DEVICE, UUID = BusId.parse("0.0.7e52"), "2fbf0562-7e46-4d6f-a7e6-4cd8b4b0b0e1"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId, GuestDevno
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._doctor import DoctorError, examine
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.info._doctor import DoctorError, examine
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._qemu import (
     Guest,
     PassedDevice,
     command_line,

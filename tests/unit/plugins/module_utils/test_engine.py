@@ -10,13 +10,13 @@ import json
 import os
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed, run_step
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError, StillBlocked
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._info import css_info
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._journal import LOCK_FILE
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._steps import unbind_ccw, unbind_subchannel
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._apply import StepFailed, run_step
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._steps import unbind_ccw, unbind_subchannel
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._journal import LOCK_FILE
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.info._info import css_info
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import DASD, converge, seed
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._export import LARGEST, ExportError, export
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._export_guests import passed, without_secrets
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.info._export import LARGEST, ExportError, export
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.info._export_guests import passed, without_secrets
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BadName
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._info import css_info
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.info._info import css_info
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"

@@ -8,13 +8,13 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._kernel import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._kernel_support import KernelError, converge_kernel
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._kernel import (
     OPTIONS,
     PERSISTENT_FILE,
     observe_kernel,
     parse_config,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._kernel_support import KernelError, converge_kernel
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import FakeKernel
 
 WIKI = {

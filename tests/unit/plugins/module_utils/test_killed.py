@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._apply import StepFailed
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import Killed, converge, seed
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"

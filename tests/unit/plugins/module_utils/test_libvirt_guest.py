@@ -9,20 +9,20 @@ import errno
 
 import pytest
 import yaml
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import GuestError, Hypervisor, Shutdown
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import HostError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_definition import definition
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_domain import hostdevs
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_guest import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._definition import definition
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._domain import hostdevs
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._guest import (
     converge_libvirt_guest,
     domain_hypervisor,
     parse_libvirt_guest,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_versions import FEATURES, LibvirtVersion
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_xml import MAX_BYTES, BadXml, dump, parse, same
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_versions import QemuVersion
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import LibvirtError, Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._versions import FEATURES, LibvirtVersion
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._virsh import LibvirtError, Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._xml import MAX_BYTES, BadXml, dump, parse, same
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import GuestError, Hypervisor, Shutdown
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._versions import QemuVersion
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_virsh import DUMPXML, FakeVirsh
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId, GuestDevno, default_uuid
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import GuestError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_domain import Hostdev, hostdev_element, hostdevs
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_hostdev import Order, converge_hostdevs
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_plan import Wanted, after, changes
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_wanted import parse_domain, parse_wanted
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_xml import parse
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._observe import host_id
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import LibvirtError, Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._observe import host_id
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._domain import Hostdev, hostdev_element, hostdevs
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._hostdev import Order, converge_hostdevs
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._plan import Wanted, after, changes
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._virsh import LibvirtError, Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._wanted import parse_domain, parse_wanted
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._xml import parse
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import GuestError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_virsh import DUMPXML, FakeVirsh
 
@@ -301,7 +301,7 @@ def test_what_would_fail_is_refused_before_anything_is_changed(virsh, prepare, c
 
 
 def test_every_row_is_tried():
-    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import LIBVIRT_ROWS
+    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import LIBVIRT_ROWS
 
     assert {row.id for row in LIBVIRT_ROWS} - {refusal for *_others, refusal, _says in REFUSED} == {
         "mdev-without-driver"  # test_a_mediated_device_without_driver

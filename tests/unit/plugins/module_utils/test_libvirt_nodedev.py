@@ -6,19 +6,19 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _libvirt_nodedev
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import GuestError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_nodedev import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt import _nodedev as _libvirt_nodedev
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._nodedev import (
     Node,
     WantedNode,
     converge_nodes,
     parse_nodes,
     plan,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._libvirt_xml import parse
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import NODE_ROWS, Refused
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import LibvirtError, Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._virsh import LibvirtError, Virsh
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._xml import parse
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import GuestError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import NODE_ROWS, Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_virsh import FakeVirsh
 

@@ -8,20 +8,30 @@ from __future__ import annotations
 import pytest
 import yaml
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccwlayout import CcwConfig, CcwDevice, layout, translate
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import GuestError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._migration import CASES, RULES, predict
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._migration_check import check_migration
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import Guest, PassedDevice, command_line, start_script
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_command import config_of
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_versions import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._releases import NotPossible
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._ccwlayout import (
+    CcwConfig,
+    CcwDevice,
+    layout,
+    translate,
+)
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._command import config_of
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import GuestError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._migration import CASES, RULES, predict
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._migration_check import check_migration
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._qemu import (
+    Guest,
+    PassedDevice,
+    command_line,
+    start_script,
+)
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._versions import (
     FEATURES,
     QemuVersion,
     has,
     machine_version,
     missing,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._releases import NotPossible
 
 OLD, NEW, NOW = QemuVersion(2, 10), QemuVersion(2, 12), QemuVersion(7, 2)
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._at_boot import CONF, ENTRY, WHOLE, ZIPL
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._apply import StepFailed
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._at_boot import CONF, ENTRY, WHOLE, ZIPL
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import DASD, converge
 
 DEVICE = BusId.parse("0.0.7e52")

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed, undo
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._steps import define_mdev
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._apply import StepFailed, undo
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._steps import define_mdev
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"

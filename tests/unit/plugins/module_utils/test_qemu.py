@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import (
     GuestError,
     Shutdown,
     choose_accel,
@@ -21,13 +21,13 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
     observe_guest,
     parse_guest,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._qemu import (
     Guest,
     PassedDevice,
     command_line,
     start_script,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 COLLECTION = Path(__file__).resolve().parents[4]

@@ -9,18 +9,18 @@ import itertools
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccwlayout import layout
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._migration_check import check_migration
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._releases import NotPossible
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._ccwlayout import layout
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._command import config_of, with_properties
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._migration_check import check_migration
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._qemu import (
     Guest,
     PassedDevice,
     command_line,
     start_script,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_command import config_of, with_properties
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_translate import EXAMPLES, translate_command
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_versions import QemuVersion
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._releases import NotPossible
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._translate import EXAMPLES, translate_command
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._versions import QemuVersion
 
 OLD, FREE, NOW = QemuVersion(2, 11), QemuVersion(2, 12), QemuVersion(7, 2)
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"

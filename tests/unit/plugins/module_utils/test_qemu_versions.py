@@ -11,21 +11,21 @@ import shlex
 import pytest
 import yaml
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import GuestDevno
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import HostError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import (
     GuestError,
     Hypervisor,
     hypervisor,
     parse_guest,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import HostError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu import (
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._qemu import (
     Guest,
     PassedDevice,
     command_line,
     outdated_options,
     start_script,
 )
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._qemu_versions import BY_ID, QemuVersion
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._versions import BY_ID, QemuVersion
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
 OTHER = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb921"
@@ -158,7 +158,7 @@ def test_a_host_without_qemu(kernel):
 
 
 def test_what_can_be_needed_is_in_the_table():
-    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import NEEDS
+    from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import NEEDS
     from ansible_collections.zkvm.vfio_ccw.plugins.modules import qemu_guest
 
     assert set(NEEDS) == set(BY_ID) - {"vfio-ccw", "squash"}

@@ -9,7 +9,12 @@ import errno
 
 import pytest
 import yaml
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import FORCIBLE, LIST_REFUSALS, ROWS, Refused
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import (
+    FORCIBLE,
+    LIST_REFUSALS,
+    ROWS,
+    Refused,
+)
 from ansible_collections.zkvm.vfio_ccw.plugins.modules import passthrough
 from ansible_collections.zkvm.vfio_ccw.tests.unit import disk_labels
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import DASD, converge

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 from ansible_collections.zkvm.vfio_ccw.tests.unit.refusal_cases import foreign_mdev, mount, passed_and_in_use
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._zdev import ZdevError, converge_zdev, parse_pairs
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._zdev import ZdevError, converge_zdev, parse_pairs
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_disk import FakeDisk
 
 BOTH = (BusId.parse("0.0.7e52"), BusId.parse("0.0.7e54"))

@@ -8,21 +8,22 @@ from __future__ import annotations
 import errno
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _errors, _module, _report
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._apply import StepFailed
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _errors, _module
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BadName, BusId
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._ccw import CcwError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._doctor import DoctorError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._engine import NotAsWanted
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._export import ExportError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._guest import BadGuest, GuestError
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import HostError, StillBlocked
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._journal import JournalError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._kernel_support import KernelError, converge_kernel
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import Refused
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._steps import bind_ccw
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._virsh import LibvirtError
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._zdev import ZdevError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._ccw import CcwError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._zdev import ZdevError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine import _report
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._apply import StepFailed
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._engine import NotAsWanted
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._kernel_support import KernelError, converge_kernel
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._steps import bind_ccw
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._journal import JournalError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.info._doctor import DoctorError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.info._export import ExportError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._virsh import LibvirtError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._guest import BadGuest, GuestError
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import converge
 
 DISK = {"device": "0.0.7e52"}

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils import _refusals
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._refusals import ROWS
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals import _table as _refusals
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import ROWS
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report_findings import (
     NOT_POSSIBLE,
     REFUSAL_LEVELS,

@@ -1,0 +1,172 @@
+# Copyright: (c) 2026, The zkvm.vfio_ccw maintainers
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring a DASD to where it holds a file system: low-level format, one partition, mkfs. Only with consent.
+
+Nothing is done to a disk that is as wanted already, and each step is read back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .._busid import BusId
+from .._host import Host, HostError
+from ..host._blocks import Blocks
+from ._ccw import CcwError
+from ._dasd import Content, as_result, observe_content, read_content
+
+BLOCK_SIZE = 4096
+PARTITION_TIMEOUT = 30.0
+"""Seconds until the kernel shows a partition that was made."""
+PACKAGES = {
+    "dasdfmt": "s390-tools (on Fedora and its relatives s390utils-core)",
+    "fdasd": "s390-tools (on Fedora and its relatives s390utils-core)",
+    "mkfs.ext4": "e2fsprogs",
+    "mkfs.xfs": "xfsprogs",
+    "mkfs.btrfs": "btrfs-progs",
+}
+MKFS = {
+    "ext4": ("mkfs.ext4", "-q", "-F"),
+    "xfs": ("mkfs.xfs", "-q", "-f"),
+    "btrfs": ("mkfs.btrfs", "-q", "-f"),
+}
+"""With consent what is there may be overwritten, without a question."""
+FORMAT, PARTITION, FILESYSTEM = "format", "partition", "file-system"
+
+
+@dataclass(frozen=True)
+class FormatRequest:
+    """``filesystem`` "" for none. ``destroy``: what is on the disk may be lost."""
+
+    device: BusId
+    filesystem: str = ""
+    label: str = ""
+    destroy: bool = False
+
+
+def plan_format(content: Content, request: FormatRequest) -> list[str]:
+    """The kinds of steps that are needed, in order."""
+    partitions = content.disk.partitions
+    steps = []
+    if not content.formatted or content.layout != "CDL" or content.on(content.disk.path) is not None:
+        steps = [FORMAT, PARTITION]
+    elif not partitions:
+        steps = [PARTITION]
+    there = content.on(partitions[0].path) if partitions and not steps else None
+    if request.filesystem and (there is None or there.type != request.filesystem):
+        steps.append(FILESYSTEM)
+    return steps
+
+
+def converge_format(host: Host, request: FormatRequest, check_mode: bool) -> dict[str, Any]:
+    """The module's result. Raises CcwError, HostError."""
+    content = observe_content(host, request.device)
+    steps = plan_format(content, request)
+    actions = [_action(content, request, step) for step in steps]
+    if steps:
+        _consent(content, request, actions)
+        _need_commands(host, request, steps)
+    before = f"{request.device}: {content}\n"
+    done: list[dict[str, str]] = []
+    if not check_mode:
+        for step, action in zip(steps, actions):
+            content = _do(host, content, request, step, done)
+            done.append(action)
+    after = f"{request.device}: {content}\n" if not check_mode else _after(request, before, actions)
+    return {
+        "changed": bool(steps),
+        "actions": actions,
+        "diff": {"before": before, "after": after},
+        **as_result(host, content),
+    }
+
+
+def _after(request: FormatRequest, before: str, actions: list[dict[str, str]]) -> str:
+    if not actions:
+        return before
+    return f"{request.device}: formatted (CDL), one partition, {request.filesystem or 'no file system'}\n"
+
+
+def _consent(content: Content, request: FormatRequest, actions: list[dict[str, str]]) -> None:
+    if request.destroy:
+        return
+    would = ", ".join(action["description"] for action in actions)
+    raise CcwError(
+        "no-consent",
+        f"{request.device} ({content.disk.path}): left as it is, since nothing says that its data may be destroyed: "
+        f"{content}. What was asked for would {would}. destroy_data: true for this device consents. Nothing was "
+        "changed.",
+    )
+
+
+def _need_commands(host: Host, request: FormatRequest, steps: list[str]) -> None:
+    for step in steps:
+        command = _command(request, step, "")[0]
+        if not host.has_command(command):
+            raise CcwError(
+                "missing-program",
+                f"{request.device}: {command} is not installed, which is needed. Install the package "
+                f"{PACKAGES[command]}. Nothing was changed.",
+            )
+
+
+def _command(request: FormatRequest, step: str, path: str) -> list[str]:
+    if step == FORMAT:
+        return ["dasdfmt", "-b", str(BLOCK_SIZE), "-d", "cdl", "-y", path]
+    if step == PARTITION:
+        return ["fdasd", "-a", path]
+    label = ["-L", request.label] if request.label else []
+    return [*MKFS[request.filesystem], *label, path]
+
+
+def _action(content: Content, request: FormatRequest, step: str) -> dict[str, str]:
+    disk = content.disk.path
+    texts = {
+        FORMAT: f"format {disk} with blocks of {BLOCK_SIZE} bytes (all of its data is lost)",
+        PARTITION: f"make one partition of all of {disk}",
+        FILESYSTEM: f"make the file system {request.filesystem} on the first partition of {disk}",
+    }
+    value = request.filesystem if step == FILESYSTEM else ""
+    return {"device": str(request.device), "step": step, "description": texts[step], "path": disk, "value": value}
+
+
+def _do(host: Host, content: Content, request: FormatRequest, step: str, done: list[dict[str, str]]) -> Content:
+    """One step, and what is on the disk then. Raises CcwError."""
+    device, disk = request.device, content.disk
+    path = disk.partitions[0].path if step == FILESYSTEM else disk.path
+    argv = _command(request, step, path)
+    _settle(host)
+    code, out, err = host.run(argv)
+    said = " ".join((err or out).split())[-500:]
+    _settle(host)
+    if code == 0 and step == PARTITION:
+        host.wait_for(lambda: bool(Blocks(host).disk(disk.name).partitions), PARTITION_TIMEOUT)
+    now = read_content(host, device, Blocks(host).disk(disk.name))
+    if code or not _as_wanted(now, request, step):
+        before = f"done before: {', '.join(one['step'] for one in done)}" if done else "nothing was done before it"
+        raise CcwError(
+            "format-failed",
+            f"{device}: '{' '.join(argv)}' ended with {code}{f' and said: {said}' if said else ''}. Now {now}; "
+            f"{before}. When what kept it is mended, run this again: it goes on from there.",
+            done,
+        )
+    return now
+
+
+def _as_wanted(now: Content, request: FormatRequest, step: str) -> bool:
+    if step == FORMAT:
+        return now.formatted and now.layout == "CDL" and now.block_size == BLOCK_SIZE
+    if step == PARTITION:
+        return len(now.disk.partitions) == 1
+    there = now.on(now.disk.partitions[0].path)
+    return there is not None and there.type == request.filesystem
+
+
+def _settle(host: Host) -> None:
+    """udev looks at a disk that changed, and whoever changes it next wants it for itself."""
+    try:
+        host.run(["udevadm", "settle", "--timeout=60"])
+    except HostError:
+        return  # a system without udev has nobody to wait for

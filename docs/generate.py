@@ -43,11 +43,12 @@ line for it. What that QEMU cannot do is refused before anything is started, wit
 QEMU_CSS = """
 ## Where the devices are
 
-The guest's Linux sees QEMU's channel subsystem `fe` only, as its css 0: `fe.0.1234` is its `0.0.1234`.
+The guest's Linux sees one of QEMU's channel subsystems, as its css 0. It is `fe`: `fe.0.1234` is the guest's `0.0.1234`.
+With `s390-squash-mcss=on` it is css `0`, and all devices, the virtual ones too, are moved there.
 
 | QEMU | passed-through device | virtual device | what is generated for `devno: fe.0.1234` |
 |---|---|---|---|
-| 2.10, 2.11 | may not be in css `fe`; `s390-squash-mcss=on` moves it there | must be in css `fe` | {old} |
+| 2.10, 2.11 | may not be in css `fe`; `s390-squash-mcss=on` has the guest see it | must be in css `fe` | {old} |
 | 2.12 and newer | anywhere | anywhere | {new} |
 
 A configuration for 2.12 or newer that still carries `s390-squash-mcss` is reported, one for {gone} or newer is refused:
@@ -67,8 +68,9 @@ QEMU_FLEET = """
 `zkvm.vfio_ccw.qemu_guest` and the role `guest` write the command line for the QEMU that a host has: after an upgrade or
 a downgrade the next run translates the start script, and refuses what that QEMU cannot do. What was written by hand,
 and `extra_args`, `zkvm.vfio_ccw.migration_check` translates (`translated.command`) or says why that cannot be
-(`untranslatable`). Every device gets the `devno` that it had, the machine type keeps its version; what is no channel
-device and no machine option stays as it is.
+(`untranslatable`). The guest's Linux sees every device by the bus id that it had, the machine type keeps its version; what
+is no channel device and no machine option stays as it is. A guest that was started with `s390-squash-mcss=on` is to be
+started anew: its saved state has its devices in css 0, where no QEMU without that option looks for them (rule `css`).
 
 | from | to | command line | becomes, or why not |
 |---|---|---|---|
@@ -78,8 +80,8 @@ With a passed-through device no guest can be migrated. {detach}.
 
 The cases of QEMU's wiki page: a guest with a passed-through device, which is taken away from it before it is saved, and
 a new guest that is started without it. "auto": no device has a `devno`, so QEMU counts; the number that the
-passed-through device had is then given to another one in the new guest. The numbers of T3 and T7 are as the page prints
-them, with css 00.
+passed-through device had is then given to another one in the new guest. In T3 and T7 they are in css 00, as
+all devices of a guest that squashes.
 
 | case | QEMU | squash | bus ids | passed-through device | outcome | QEMU says |
 |---|---|---|---|---|---|---|

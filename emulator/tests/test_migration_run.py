@@ -165,14 +165,17 @@ def test_a_virtual_device_is_not_taken_away(lab: Lab) -> None:
 
 
 def test_between_the_two_worlds(lab: Lab) -> None:
-    """A guest that is squashed on 2.10 goes to 2.12, where its devices are named in fe; its machine type stays."""
+    """A guest of 2.10 goes to 2.12; its machine type stays. One that squashed is in css 0, where 2.12's is in fe."""
     saved = save(lab, "old210", "on", "0.0.1234")
     lab.output("new212", f"cat > /root/saved <<'END'\n{saved}END\n")
-    target = qemu("off", "fe.0.1234", passed=False) + " -incoming 'exec:cat /root/saved'"
+    target = qemu("on", "fe.0.1234", passed=False) + " -incoming 'exec:cat /root/saved'"
     newest = lab.shell("new212", target)
     assert newest.returncode == 1
     assert "Machine type received is 's390-ccw-virtio-2.10' and local is 's390-ccw-virtio-2.12'" in newest.stderr
-    lab.output("new212", target.replace("s390-ccw-virtio,", "s390-ccw-virtio-2.10,") + " -daemonize")
+    target = target.replace("s390-ccw-virtio,", "s390-ccw-virtio-2.10,")
+    without = lab.shell("new212", target.replace("squash-mcss=on", "squash-mcss=off"))
+    assert (without.returncode, without.stderr) == (1, MISMATCH)
+    lab.output("new212", target + " -daemonize")
     try:
         until(lambda: "'running': True" in str(qmp(lab, "new212", "query-status")))
     finally:

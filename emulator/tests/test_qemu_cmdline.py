@@ -176,7 +176,7 @@ def test_a_device_in_another_css_is_not_visible():
         ["-nodefaults", "-device", "virtio-rng-ccw,devno=00.0.1234", "-device", "virtio-rng-ccw,devno=fe.2.1234"]
     )
     assert [str(device.devno) for device in made.devices] == ["0.0.1234", "fe.2.1234"]
-    assert [number.busid for number, _ in made.numbered() if number.visible] == ["0.2.1234"]
+    assert [number.busid for number, _ in made.numbered() if number.cssid == made.line.default_cssid] == ["0.2.1234"]
 
 
 def test_default_network_card_and_nodefaults():

@@ -112,7 +112,6 @@ EXAMPLES = r"""
           devno: 0.0.1234
     target:
       qemu: "2.12"
-      translate: true
   register: move
 
 - name: Show why not, and what to do
@@ -166,7 +165,7 @@ source:
     qemu: "2.10"
     machine: s390-ccw-virtio
     squash_mcss: true
-    devices: [{driver: vfio-ccw, devno: "00.0.1234", place: fe.0.1234}]
+    devices: [{driver: vfio-ccw, devno: "00.0.1234", place: 00.0.1234}]
 target:
   description: The target, likewise.
   returned: success

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where QEMU puts a guest's channel devices, by version: the rules of css_create_sch (hw/s390x/css.c).
 
-QEMU 2.10 and 2.11: a virtual device must be in channel subsystem fe, a passed-through one must not;
-s390-squash-mcss=on then moves the passed-through ones into fe, where the guest's Linux sees them as 0.S.DDDD.
-From 2.12 on every device may be everywhere. Pure functions.
+A guest's Linux sees one channel subsystem, as its css 0: the default one, fe. QEMU 2.10 and 2.11: a virtual device must
+be in fe, a passed-through one must not; s390-squash-mcss=on then makes css 0 the default one and moves all devices
+there (ccw_init, hw/s390x/s390-virtio-ccw.c). From 2.12 on every device may be everywhere. Pure functions.
 """
 
 from __future__ import annotations
@@ -68,6 +68,11 @@ class CcwConfig:
     def restricted(self) -> bool:
         return self.qemu < FREE
 
+    @property
+    def default_css(self) -> int:
+        """The channel subsystem that the guest's Linux sees."""
+        return 0 if self.squash else GUEST_CSSID
+
     def without_passed(self) -> CcwConfig:
         return replace(self, devices=tuple(one for one in self.devices if not one.passed))
 
@@ -78,16 +83,11 @@ class Placed:
 
     device: CcwDevice
     devno: GuestDevno
-    squashed: bool = False
 
     @property
     def section(self) -> str:
-        """Its name in a saved guest (virtual_css_bus_get_dev_path).
-
-        QEMU's wiki page prints css 00 for a number that QEMU chose while it squashes.
-        """
-        css = 0 if self.squashed and self.device.devno is None else self.devno.cssid
-        return f"/{css:02x}.{self.devno.ssid:x}.{self.devno.number:04x}/{self.device.section}"
+        """Its name in a saved guest (virtual_css_bus_get_dev_path)."""
+        return f"/{self.devno.cssid:02x}.{self.devno.ssid:x}.{self.devno.number:04x}/{self.device.section}"
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,14 @@ def layout(config: CcwConfig) -> Layout:
         if device.passed and config.qemu < QemuVersion(2, 10):
             raise NotPossible(f"{device}: vfio-ccw needs QEMU 2.10 or newer, {config.qemu.found}")
         devno = _place(config, device, {one.devno for one in placed})
-        placed.append(Placed(device, devno, config.squash))
-    return Layout(tuple(placed), frozenset([GUEST_CSSID, *(one.devno.cssid for one in placed)]))
+        placed.append(Placed(device, devno))
+    return Layout(tuple(placed), frozenset([config.default_css, *(one.devno.cssid for one in placed)]))
 
 
 def _place(config: CcwConfig, device: CcwDevice, taken: set[GuestDevno]) -> GuestDevno:
     if device.devno is None:
         outside = config.restricted and device.passed and not config.squash
-        return _first_free(range(MAX_CSSID) if outside else (GUEST_CSSID,), taken)
+        return _first_free(range(MAX_CSSID) if outside else (config.default_css,), taken)
     devno = device.devno
     if config.restricted and device.passed == devno.visible:
         kind = "non-virtual" if device.passed else "virtual"
@@ -129,9 +129,10 @@ def _place(config: CcwConfig, device: CcwDevice, taken: set[GuestDevno]) -> Gues
             f"QEMU {FREE} or newer, where a device may be in any channel subsystem [explicit-css]"
         )
     if config.squash:
-        devno = replace(devno, cssid=GUEST_CSSID)
+        devno = replace(devno, cssid=config.default_css)
     if devno in taken:
-        raise NotPossible(f"{device}: QEMU says 'Device {devno} already exists'; give each device a devno of its own")
+        where = f"{devno.cssid:x}.{devno.ssid:x}.{devno.number:04x}"
+        raise NotPossible(f"{device}: QEMU says 'Device {where} already exists'; give each device a devno of its own")
     return devno
 
 
@@ -145,13 +146,15 @@ def _first_free(subsystems: Iterable[int], taken: set[GuestDevno]) -> GuestDevno
 
 
 def translate(config: CcwConfig, qemu: QemuVersion) -> CcwConfig:
-    """The same guest, its devices where they were, for another QEMU; every devno is explicit then.
+    """The same guest for another QEMU, its devices where its Linux saw them; every devno is explicit then.
 
     The machine type stays the one that it is, under its full name, where that QEMU may know it. Raises
     NotPossible where that QEMU cannot have them there.
     """
-    placed = layout(config).placed
-    devices = [CcwDevice(one.device.driver, one.devno) for one in placed]
+    devices = [
+        CcwDevice(one.device.driver, replace(one.devno, cssid=GUEST_CSSID) if config.squash else one.devno)
+        for one in layout(config).placed
+    ]
     machine = full_machine(config.machine, config.qemu) if config.qemu < qemu else config.machine
     wanted = replace(config, qemu=qemu, devices=tuple(devices), squash=False, machine=machine)
     if qemu < FREE:
@@ -161,13 +164,13 @@ def translate(config: CcwConfig, qemu: QemuVersion) -> CcwConfig:
 
 
 def _restricted(config: CcwConfig) -> CcwConfig:
-    """For 2.10 and 2.11: passed-through devices come into fe by being squashed, all of them or none."""
+    """For 2.10 and 2.11: the guest sees passed-through devices when all are squashed into one css, or none of them."""
     seen = [one for one in config.devices if one.passed and one.devno is not None and one.devno.visible]
     unseen = [one for one in config.devices if one.passed and one not in seen]
     if seen and unseen:
         raise NotPossible(
-            f"{unseen[0]}: QEMU {config.qemu} puts all passed-through devices into channel subsystem fe or none "
-            f"(s390-squash-mcss), and {seen[0]} is to be there; use QEMU {FREE} or newer, or put all of them there"
+            f"{unseen[0]}: QEMU {config.qemu} shows a guest all passed-through devices or none "
+            f"(s390-squash-mcss), and it is to see {seen[0]}; use QEMU {FREE} or newer, or give all a devno in css fe"
         )
     devices = [replace(one, devno=replace(one.devno, cssid=0)) if one in seen else one for one in config.devices
                if one.devno is not None]  # fmt: skip

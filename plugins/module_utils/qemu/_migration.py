@@ -18,6 +18,7 @@ from ._ccwlayout import CcwConfig, CcwDevice, Layout, layout
 from ._versions import (
     FREE,
     MACHINE,
+    SQUASH_GONE,
     QemuVersion,
     full_machine,
     machine_version,
@@ -72,7 +73,7 @@ def predict(source: CcwConfig, target: CcwConfig) -> list[Finding]:
         return [Finding("not-startable", str(exc), (), "Change the command line as said")]
     findings = [*_unmigratable(old), *_target_unmigratable(new)]
     findings += _machine_type(source, target)
-    return findings + _css(source, old, new) + _bus_ids(old, new)
+    return findings + _css(source, target, old, new) + _bus_ids(old, new)
 
 
 def _unmigratable(old: Layout) -> list[Finding]:
@@ -120,15 +121,19 @@ def _machine_type(source: CcwConfig, target: CcwConfig) -> list[Finding]:
     ]
 
 
-def _css(source: CcwConfig, old: Layout, new: Layout) -> list[Finding]:
+def _css(source: CcwConfig, target: CcwConfig, old: Layout, new: Layout) -> list[Finding]:
     differing = sorted(old.css ^ new.css)
     if not differing:
         return []
-    cure = (
-        "Start the guest with s390-squash-mcss=on, so that no channel subsystem but fe comes into being"
-        if source.restricted
-        else "Give every device a devno in channel subsystem fe (devno=fe.S.DDDD)"
-    )
+    if source.squash != target.squash:
+        cure = (
+            f"With s390-squash-mcss=on all devices are in css 0, without it in fe: start the new guest "
+            f"{f'with it, too (QEMU before {SQUASH_GONE})' if source.squash else 'without it, too'}, or shut the guest down and start it anew there"
+        )
+    elif source.restricted:
+        cure = "Start both with s390-squash-mcss=on, so that there is no channel subsystem but one"
+    else:
+        cure = "Give every device a devno in channel subsystem fe (devno=fe.S.DDDD)"
     where = "new" if differing[0] in old.css else "old"
     return [
         Finding("css", f"there is no css {differing[0]:x} in the {where} guest", (*CSS_MISMATCH, FAILED), cure),

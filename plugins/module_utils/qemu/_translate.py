@@ -157,7 +157,7 @@ EXAMPLES = (
         _NOW,
         _OLD,
         f"{_SOURCE} -device vfio-ccw,devno=fe.0.1234,sysfsdev=/x -device vfio-ccw,devno=0.0.1235,sysfsdev=/y",
-        reason="puts all passed-through devices into channel subsystem fe or none",
+        reason="shows a guest all passed-through devices or none",
     ),
     Example(
         _NOW,

@@ -27,8 +27,8 @@ class QemuVersion(Release):
 
 FREE = QemuVersion(2, 12)
 """From here on any device may be in any channel subsystem."""
-SQUASH_GONE = QemuVersion(4, 2)
-"""The source of 4.2 has no s390-squash-mcss any more; 3.0's still has."""
+SQUASH_GONE = QemuVersion(3, 1)
+"""From here on there is no s390-squash-mcss any more (QEMU's commit 36699ab480 of August 2018)."""
 REPLACEMENT = "put the passed-through devices into channel subsystem fe (devno=fe.S.DDDD)"
 
 FEATURES = (

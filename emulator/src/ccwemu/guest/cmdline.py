@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from ccwemu.guest.qemuopts import PROGRAM, Options, QemuError, boolean, memory_size, parse, words
-from ccwemu.guest.release import SQUASH, Release
+from ccwemu.guest.release import SQUASH, VIRTUAL_CSSID, Release
 
 MAX_CPUS = 248
 DEPRECATED = f"The machine property '{SQUASH}' is deprecated (obsoleted by lifting the cssid restrictions)."
@@ -89,8 +89,13 @@ class CommandLine:
 
     @property
     def squash(self) -> bool:
-        """Passed-through devices are moved into the channel subsystem that the guest sees."""
+        """All devices are moved into one channel subsystem."""
         return SQUASH in self.machine and boolean(SQUASH, self.machine[SQUASH])
+
+    @property
+    def default_cssid(self) -> int:
+        """The channel subsystem that a guest without MCSS-E sees as its css 0 (ccw_init, hw/s390x/s390-virtio-ccw.c)."""
+        return 0 if self.squash else VIRTUAL_CSSID
 
 
 HELP = (

@@ -14,10 +14,7 @@ from itertools import product
 
 from ccwemu.guest.cmdline import CommandLine
 from ccwemu.guest.qemuopts import Options, QemuError, boolean, integer, words
-from ccwemu.guest.release import Release
-
-DEFAULT_CSSID = 0xFE
-"""The channel subsystem that a guest without MCSS-E sees as its css 0."""
+from ccwemu.guest.release import VIRTUAL_CSSID, Release
 
 MAX_SSID = 3
 
@@ -34,11 +31,6 @@ class CcwId:
 
     def __str__(self) -> str:
         return f"{self.cssid:x}.{self.ssid:x}.{self.devno:04x}"
-
-    @property
-    def visible(self) -> bool:
-        """Does a Linux guest see it?"""
-        return self.cssid == DEFAULT_CSSID
 
     @property
     def busid(self) -> str:
@@ -128,12 +120,12 @@ class GuestDevice:
         restricted, squash = line.release.restricts_css, line.squash
         if self.devno is None:
             outside = restricted and self.passed_through and not squash
-            self.devno = _first_free(taken, range(DEFAULT_CSSID) if outside else (DEFAULT_CSSID,))
-        elif restricted and self.passed_through == self.devno.visible:
+            self.devno = _first_free(taken, range(VIRTUAL_CSSID) if outside else (line.default_cssid,))
+        elif restricted and self.passed_through == (self.devno.cssid == VIRTUAL_CSSID):
             kind = "non-virtual" if self.passed_through else "virtual"
             raise QemuError(f"cssid {self.devno.cssid:x} not valid for {kind} devices", self.where)
         if squash:
-            self.devno = replace(self.devno, cssid=DEFAULT_CSSID)
+            self.devno = replace(self.devno, cssid=line.default_cssid)
         if self.devno in taken:
             raise QemuError(f"Device {self.devno} already exists", self.where)
         taken.add(self.devno)

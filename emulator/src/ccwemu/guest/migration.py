@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ccwemu.guest.devices import DEFAULT_CSSID, CcwId
+from ccwemu.guest.devices import CcwId
 from ccwemu.guest.plan import Plan
 from ccwemu.guest.qemuopts import QemuError
 
@@ -54,16 +54,10 @@ class Saved:
 
 
 def section(plan: Plan, number: CcwId) -> str:
-    """A device's name in a saved guest.
-
-    The wiki page prints css 00 for a number that QEMU chose while it squashed; the sources read do not show why.
-    """
-    device = dict(plan.numbered())[number]
-    chosen = "devno" not in device.options.values
-    css = 0 if chosen and plan.line.squash else number.cssid
-    kind = device.model.kind
+    """A device's name in a saved guest."""
+    kind = dict(plan.numbered())[number].model.kind
     name = "vfio-ccw" if kind is None else _SECTIONS.get(kind, f"virtio-{kind}")
-    return f"/{css:02x}.{number.ssid:x}.{number.devno:04x}/{name}"
+    return f"/{number.cssid:02x}.{number.ssid:x}.{number.devno:04x}/{name}"
 
 
 def state(plan: Plan) -> Saved:
@@ -73,7 +67,7 @@ def state(plan: Plan) -> Saved:
     numbers = plan.numbered()
     return Saved(
         machine,
-        frozenset([DEFAULT_CSSID, *(number.cssid for number, _device in numbers)]),
+        frozenset([plan.line.default_cssid, *(number.cssid for number, _device in numbers)]),
         tuple(section(plan, number) for number, device in numbers if not device.passed_through),
     )
 

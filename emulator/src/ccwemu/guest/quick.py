@@ -130,7 +130,7 @@ class QuickGuest:
         spec = machine_spec(self.plan, described)
         subchannels = subchannel_ids(spec)
         for opened in self._devices:
-            if opened.number.visible:
+            if opened.number.cssid == self.plan.line.default_cssid:
                 self._io.devices[subchannels[opened.number.busid]] = opened
         return spec
 

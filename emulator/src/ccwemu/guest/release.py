@@ -44,6 +44,8 @@ FILE = "/run/ccwemu/qemu"
 
 OLDEST_MACHINE = (2, 4)
 SQUASH = "s390-squash-mcss"
+VIRTUAL_CSSID = 0xFE
+"""The channel subsystem that QEMU makes for virtual devices (include/hw/s390x/css.h)."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class Release:
 
     @property
     def squashes(self) -> bool:
-        """The machine property s390-squash-mcss exists. 4.2's source has none any more."""
-        return self.number < (4, 2)
+        """The machine property s390-squash-mcss exists (removed by QEMU's commit 36699ab480 of August 2018)."""
+        return self.number < (3, 1)
 
     @property
     def warns_of_short_forms(self) -> bool:
@@ -106,8 +108,8 @@ class Release:
         return f"Property '{owner if self.number >= (5, 2) else ''}.{key}' not found"
 
     def unknown_section(self, section: str) -> str:
-        """What is said of a saved device that the new guest has not."""
-        if self.number < (4, 0):
+        """What is said of a saved device that the new guest has not (the hint: commit 827beacb47 of September 2018)."""
+        if self.number < (3, 1):
             return f"Unknown savevm section or instance '{section}' 0"
         word = "savevm section" if self.number < (10, 2) else "section"
         return (

@@ -74,7 +74,7 @@ def machine_spec(plan: Plan, described: Mapping[CcwId, Mapping[str, Any]]) -> Ma
     counts: Counter[int] = Counter()
     subchannels = []
     for number, device in plan.numbered():
-        if not number.visible:
+        if number.cssid != plan.line.default_cssid:
             continue
         busid = f"0.{number.ssid:x}.{counts[number.ssid]:04x}"
         counts[number.ssid] += 1

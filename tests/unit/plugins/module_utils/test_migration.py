@@ -50,6 +50,11 @@ def places(made):
     return [str(one.devno) for one in layout(made).placed]
 
 
+def seen(made):
+    """The bus ids by which the guest's Linux knows the devices, "" for one that it does not see."""
+    return [str(one.devno.guest_busid) if one.devno.cssid == made.default_css else "" for one in layout(made).placed]
+
+
 # --- the page's cases
 
 
@@ -111,6 +116,9 @@ RNG = "virtio-rng-ccw fe.0.0003"
         (config(OLD, RNG, machine="s390-ccw-virtio-2.10"), config(NEW, RNG, machine="s390-ccw-virtio-2.10"), []),
         (config(NEW, RNG, machine="s390-ccw-virtio-2.12"), config(OLD, RNG, machine="s390-ccw-virtio-2.12"),
          ["not-startable"]),
+        (config(OLD, RNG, squash=True), config(OLD, RNG, squash=True), []),
+        (config(OLD, RNG, squash=True), config(OLD, RNG), ["css", "bus-id"]),
+        (config(NEW, RNG), config(NEW, RNG, squash=True), ["css", "bus-id"]),
         (config(OLD, "vfio-ccw fe.0.0001"), config(OLD), ["not-startable"]),
         (config(NOW, RNG), config(NOW, RNG, squash=True), ["not-startable"]),
     ],
@@ -129,13 +137,14 @@ def test_every_rule_has_a_test():
 @pytest.mark.parametrize(
     "made, where",
     [
-        # a passed-through device may not be in fe, squashing brings it there
-        (config(OLD, "vfio-ccw 0.0.1234", squash=True), ["fe.0.1234"]),
+        # a passed-through device may not be in fe; squashing brings all devices to css 0, which the guest sees then
+        (config(OLD, "vfio-ccw 0.0.1234", squash=True), ["00.0.1234"]),
+        (config(OLD, "vfio-ccw 0.0.1234", RNG, squash=True), ["00.0.1234", "00.0.0003"]),
         (config(OLD, "vfio-ccw 0.0.1234"), ["00.0.1234"]),
         (config(OLD, "vfio-ccw", "virtio-rng-ccw"), ["00.0.0000", "fe.0.0000"]),
-        (config(OLD, "vfio-ccw", "virtio-rng-ccw", squash=True), ["fe.0.0000", "fe.0.0001"]),
+        (config(OLD, "vfio-ccw", "virtio-rng-ccw", squash=True), ["00.0.0000", "00.0.0001"]),
         (config(NEW, "vfio-ccw", "virtio-rng-ccw"), ["fe.0.0000", "fe.0.0001"]),
-        (config(NEW, "vfio-ccw 0.0.1234", squash=True), ["fe.0.1234"]),
+        (config(NEW, "vfio-ccw fe.0.1234", squash=True), ["00.0.1234"]),
         (config(NEW, "virtio-rng-ccw 2.0.1234", "vfio-ccw fe.0.0001"), ["02.0.1234", "fe.0.0001"]),
     ],
 )
@@ -150,11 +159,11 @@ def test_where_a_device_is(made, where):
         (config(OLD, "vfio-ccw fe.0.1234", squash=True), "cssid fe not valid for non-virtual devices"),
         (config(OLD, "virtio-rng-ccw 0.0.1234"), "cssid 0 not valid for virtual devices"),
         (config(OLD, "vfio-ccw fe.0.1234"), "QEMU 2.12 or newer"),
-        (config(OLD, "vfio-ccw 0.0.0001", "virtio-rng-ccw fe.0.0001", squash=True), "Device fe.0.0001 already exists"),
+        (config(OLD, "vfio-ccw 0.0.0001", "virtio-rng-ccw fe.0.0001", squash=True), "Device 0.0.0001 already exists"),
         (config(NEW, RNG, RNG), "Device fe.0.0003 already exists"),
         (config(QemuVersion(2, 9), "vfio-ccw 0.0.0001"), "needs QEMU 2.10 or newer, this one is 2.9"),
         (config(QemuVersion(2, 1), "vfio-ccw 0.0.0001"), "this one is 2.1 (quote 2.10 in YAML, or it becomes 2.1)"),
-        (config(QemuVersion(4, 2), squash=True), "devno=fe.S.DDDD"),
+        (config(QemuVersion(3, 1), squash=True), "devno=fe.S.DDDD"),
         (config(NEW, machine="pc"), "expected s390-ccw-virtio"),
         (config(NEW, machine="s390-ccw-virtio-7.2"), "needs QEMU 7.2 or newer"),
     ],
@@ -175,16 +184,17 @@ def test_what_no_qemu_would_start(made, says):
         (config(OLD, "vfio-ccw 0.0.1234"), NEW, "00.0.1234", False),
         (config(NEW, "vfio-ccw fe.0.1234", "virtio-rng-ccw"), OLD, "00.0.1234 fe.0.0000", True),
         (config(NEW, "vfio-ccw 1.0.1234", RNG), OLD, "01.0.1234 fe.0.0003", False),
-        (config(NEW, "vfio-ccw 0.0.1234", squash=True), NOW, "fe.0.1234", False),
+        (config(NEW, "vfio-ccw 0.0.1234", RNG, squash=True), NOW, "fe.0.1234 fe.0.0003", False),
+        (config(NEW, "vfio-ccw fe.0.1234", squash=True), NOW, "fe.0.1234", False),
         (config(NEW, RNG), OLD, "fe.0.0003", False),
         (config(OLD, "vfio-ccw 0.0.1234", squash=True), QemuVersion(2, 11), "00.0.1234", True),
         (config(NOW, "vfio-ccw 0.0.1234"), QemuVersion(10, 2), "00.0.1234", False),
     ],
 )
-def test_a_guest_is_translated_and_its_devices_stay_where_they_were(made, qemu, devices, squash):
+def test_a_guest_is_translated_and_sees_its_devices_where_they_were(made, qemu, devices, squash):
     new = translate(made, qemu)
     assert ([str(one.devno) for one in new.devices], new.squash, new.qemu) == (devices.split(), squash, qemu)
-    assert places(new) == places(made)
+    assert seen(new) == seen(made)
 
 
 @pytest.mark.parametrize(
@@ -296,12 +306,20 @@ def check(host=None, **params):
 def test_a_check_needs_no_host():
     devices = [{"driver": "virtio-rng", "devno": "fe.0.0003"}, {"driver": "vfio-ccw", "devno": "0.0.1234"}]
     source = {"qemu": "2.10", "squash_mcss": True, "devices": devices, "machine": "s390-ccw-virtio-2.10"}
-    result = check(source=source, target={"qemu": "2.12", "translate": True})
+    result = check(source=source, target={"qemu": "2.12"})
     assert (result["changed"], result["migratable"], result["migratable_after_detach"]) == (False, False, True)
     assert [one["rule"] for one in result["findings"]] == ["unmigratable"]
     assert "device_del" in result["findings"][0]["cure"]
     assert result["translated"]["devices"][1] == {"driver": "vfio-ccw", "devno": "fe.0.1234", "place": "fe.0.1234"}
-    assert result["source"]["devices"][1]["place"] == "fe.0.1234"
+    assert result["source"]["devices"][1]["place"] == "00.0.1234"
+
+
+def test_a_guest_that_squashed_is_not_restored_without():
+    source = {"qemu": "2.10", "squash_mcss": True, "machine": "s390-ccw-virtio-2.10",
+              "devices": [{"driver": "virtio-rng", "devno": "fe.0.0003"}]}  # fmt: skip
+    result = check(source=source, target={"qemu": "7.2", "translate": True})
+    assert [one["rule"] for one in result["findings"]] == ["css", "bus-id"]
+    assert "with it, too (QEMU before 3.1), or shut the guest down" in result["findings"][0]["cure"]
 
 
 def test_what_cannot_be_translated_is_said():

@@ -43,7 +43,7 @@ line for it. What that QEMU cannot do is refused before anything is started, wit
 QEMU_CSS = """
 ## Where the devices are
 
-The guest's Linux sees one of QEMU's channel subsystems, as its css 0. It is `fe`: `fe.0.1234` is the guest's `0.0.1234`.
+The guest's Linux sees one of QEMU's channel subsystems, as its css 0: `fe`, where `fe.0.1234` is its `0.0.1234`.
 With `s390-squash-mcss=on` it is css `0`, and all devices, the virtual ones too, are moved there.
 
 | QEMU | passed-through device | virtual device | what is generated for `devno: fe.0.1234` |
@@ -68,8 +68,8 @@ QEMU_FLEET = """
 `zkvm.vfio_ccw.qemu_guest` and the role `guest` write the command line for the QEMU that a host has: after an upgrade or
 a downgrade the next run translates the start script, and refuses what that QEMU cannot do. What was written by hand,
 and `extra_args`, `zkvm.vfio_ccw.migration_check` translates (`translated.command`) or says why that cannot be
-(`untranslatable`). The guest's Linux sees every device by the bus id that it had, the machine type keeps its version; what
-is no channel device and no machine option stays as it is. A guest that was started with `s390-squash-mcss=on` is to be
+(`untranslatable`). The guest's Linux sees every device by the bus id that it had, the machine type keeps its version;
+what is no channel device and no machine option stays as it is. One that was started with `s390-squash-mcss=on` is to be
 started anew: its saved state has its devices in css 0, where no QEMU without that option looks for them (rule `css`).
 
 | from | to | command line | becomes, or why not |

@@ -126,9 +126,10 @@ def _css(source: CcwConfig, target: CcwConfig, old: Layout, new: Layout) -> list
     if not differing:
         return []
     if source.squash != target.squash:
+        way = f"with it, too (QEMU before {SQUASH_GONE})" if source.squash else "without it, too"
         cure = (
-            f"With s390-squash-mcss=on all devices are in css 0, without it in fe: start the new guest "
-            f"{f'with it, too (QEMU before {SQUASH_GONE})' if source.squash else 'without it, too'}, or shut the guest down and start it anew there"
+            "With s390-squash-mcss=on all devices are in css 0, without it in fe: "
+            f"start the new guest {way}, or shut the guest down and start it anew there"
         )
     elif source.restricted:
         cure = "Start both with s390-squash-mcss=on, so that there is no channel subsystem but one"

@@ -94,7 +94,7 @@ class CommandLine:
 
     @property
     def default_cssid(self) -> int:
-        """The channel subsystem that a guest without MCSS-E sees as its css 0 (ccw_init, hw/s390x/s390-virtio-ccw.c)."""
+        """The channel subsystem that the guest sees as its css 0 (ccw_init, hw/s390x/s390-virtio-ccw.c)."""
         return 0 if self.squash else VIRTUAL_CSSID
 
 

@@ -43,7 +43,7 @@ FEATURES = (
     Feature("explicit-css", "any device in any channel subsystem, `devno=fe.S.DDDD` for passed-through ones", FREE),
     Feature("force-orb-pfch", "property `force-orb-pfch` of vfio-ccw", QemuVersion(3, 0)),
     Feature("boot", "starting a guest from a passed-through DASD (`bootindex`)", QemuVersion(4, 1)),
-    Feature("path-events", "channel paths that go and come are told to the guest", QemuVersion(5, 2)),
+    Feature("path-events", "channel paths that go and come are told to the guest", QemuVersion(5, 1)),
     Feature("hot-unplug", "a device is given up when the host asks for it", QemuVersion(6, 0)),
     Feature("device-loadparm", "`loadparm` of a device; before, the machine's own only", QemuVersion(9, 2)),
     Feature("boot-fallback", "more than one boot device, tried in order", QemuVersion(9, 2)),

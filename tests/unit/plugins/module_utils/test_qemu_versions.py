@@ -89,7 +89,7 @@ SECOND = {"uuid": OTHER, "devno": "fe.0.1235"}
     "qemu, change, says",
     [
         ("2.9", {}, "needs QEMU 2.10 or newer, this one is 2.9 [vfio-ccw]"),
-        ("5.2", {"needs": ["path-events", "hot-unplug"]}, "needs QEMU 6.0 or newer, this one is 5.2 [hot-unplug]"),
+        ("5.1", {"needs": ["path-events", "hot-unplug"]}, "needs QEMU 6.0 or newer, this one is 5.1 [hot-unplug]"),
         ("2.11", {"needs": ["explicit-css"]}, "needs QEMU 2.12 or newer, this one is 2.11 [explicit-css]"),
         ("4.0", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "boot": True}]}, "needs QEMU 4.1 or newer"),
         ("2.12", {"devices": [{"uuid": UUID, "devno": "fe.0.1234", "force_orb_pfch": True}]}, "needs QEMU 3.0 or"),

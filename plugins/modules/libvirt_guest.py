@@ -68,7 +68,7 @@ options:
         description:
           - Whether QEMU sets the prefetch flag of channel programs (QEMU 3.0 or newer). libvirt has no element for it,
             so that QEMU is told for all devices of the guest.
-          - By default it does so for a boot device where the host's kernel is older than 5.10 or QEMU older than 5.2,
+          - By default it does so for a boot device where the host's kernel is older than 5.10 or QEMU older than 5.1,
             which refuse the programs of a booting guest otherwise.
         type: bool
   qemu_version:

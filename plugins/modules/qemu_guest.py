@@ -63,7 +63,7 @@ options:
       force_orb_pfch:
         description:
           - Whether QEMU sets the prefetch flag of channel programs (QEMU 3.0 or newer).
-          - By default it does so for a boot device where the host's kernel is older than 5.10 or QEMU older than 5.2,
+          - By default it does so for a boot device where the host's kernel is older than 5.10 or QEMU older than 5.1,
             which refuse the programs of a booting guest otherwise.
         type: bool
   qemu_version:

@@ -28,7 +28,7 @@ TAIL = 64 * 1024
 KVM = "/dev/kvm"
 _LOADPARM = re.compile(r"[A-Za-z0-9. ]{1,8}")
 """hw/s390x/ipl.c: s390_ipl_fmt_loadparm."""
-PREFETCH_KERNEL, PREFETCH_QEMU = (5, 10), QemuVersion(5, 2)
+PREFETCH_KERNEL, PREFETCH_QEMU = (5, 10), QemuVersion(5, 1)
 """From these on channel programs without the prefetch flag, as a booting guest's, are taken."""
 
 NEEDS = [feature.id for feature in FEATURES if feature.id not in ("vfio-ccw", "squash")]

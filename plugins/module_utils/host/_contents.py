@@ -21,11 +21,12 @@ from typing import Callable
 Read = Callable[[int, int], bytes]
 """Offset and length to the bytes there; fewer at the end."""
 
-HEAD = 8192
 LVM_MAGIC = b" LVM2 x[5A%r0N*>"
 ARRAY_MAGIC = 0xA92B4EFC
-BTRFS_AT = 65536
 KIB_64 = 65536
+BTRFS_AT = KIB_64
+HEAD = BTRFS_AT + 1024
+"""What is read of the beginning at once: a request takes longer than its bytes."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,14 @@ def _volume_group(header: bytes, read: Read) -> str:
 
 def _array(head: bytes, read: Read, size: int) -> Contents | None:
     """Superblocks 1.1 and 1.2 at the beginning, 1.0 and 0.90 at the end."""
-    end = max(0, (size // 512 - 16) & ~7) * 512
-    for block in (head[:256], head[4096:4352], read(end, 256)):
+    start = max(0, (size & ~(KIB_64 - 1)) - KIB_64)
+    tail = read(start, size - start)
+    end = max(0, (size // 512 - 16) & ~7) * 512 - start
+    for block in (head[:256], head[4096:4352], tail[end : end + 256]):
         if len(block) == 256 and struct.unpack_from("<II", block) == (ARRAY_MAGIC, 1):
             uuid, name = _uuid(block[16:32]), _text(block[32:64])
             return Contents("linux_raid_member", uuid, name, f"RAID array {name or uuid}")
-    old = read((size & ~(KIB_64 - 1)) - KIB_64, 256) if size >= 2 * KIB_64 else b""
+    old = tail[:256] if size >= 2 * KIB_64 else b""
     for order in (">", "<"):  # 0.90 is in the byte order of the machine that made it
         if len(old) == 256 and struct.unpack_from(f"{order}I", old)[0] == ARRAY_MAGIC:
             words = struct.unpack_from(f"{order}64I", old)
@@ -118,8 +121,8 @@ def _array(head: bytes, read: Read, size: int) -> Contents | None:
 
 
 def _btrfs(head: bytes, read: Read, size: int) -> Contents | None:
-    block = read(BTRFS_AT, 1024)
-    if block[64:72] != b"_BHRfS_M" or len(block) < 1024:
+    block = head[BTRFS_AT:]
+    if block[64:72] != b"_BHRfS_M":
         return None
     uuid, (members,) = _uuid(block[32:48]), struct.unpack_from("<Q", block, 136)
     volume = f"btrfs file system {uuid} of {members} disks" if members > 1 else ""

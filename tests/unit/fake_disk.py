@@ -56,7 +56,8 @@ class FakeDisk:
             return self.fails[name], "", f"{name}: it went wrong\n"
         return getattr(self, "_" + name.replace(".", "_"))(argv, node) or (0, "", "")
 
-    def _udevadm(self, argv: list[str], node: str) -> None: ...
+    def _udevadm(self, argv: list[str], node: str) -> None:
+        """Nothing is waited for."""
 
     def _blkid(self, argv: list[str], node: str) -> tuple[int, str, str]:
         found = self.signatures.get(node)

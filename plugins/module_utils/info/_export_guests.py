@@ -33,8 +33,11 @@ _KEPT = ("name", "uuid", "memory", "currentMemory", "vcpu")
 class Files(Protocol):
     """Who takes files along."""
 
-    def take(self, path: str, change: Callable[[str], str] | None = None) -> None: ...
-    def leave(self, what: str, why: str) -> None: ...
+    def take(self, path: str, change: Callable[[str], str] | None = None) -> None:
+        """A file, changed on the way where that is asked."""
+
+    def leave(self, what: str, why: str) -> None:
+        """Say that something stays behind."""
 
 
 class Guests:

@@ -135,7 +135,7 @@ def test_a_disk_goes_to_its_guest_and_back(awx, controller, module_lab):
     assert [one["device"] for one in published["devices"]["lpar1"]] == [DEVICE]
     assert [one["device"] for one in published["guests"][GUEST]] == [GUEST_DEVICE]
 
-    seen = awx.launch("doctor", device=DEVICE, guest=GUEST)
+    seen = awx.launch("doctor", doctor_device=DEVICE, doctor_guest=GUEST)
     assert seen.status == "successful", seen.said
     assert f"{GUEST_DEVICE} in {GUEST}" in seen.said
     assert seen.artifacts == {"vfio_ccw_doctor": {"verdicts": {"lpar1": "usable"}}}

@@ -175,11 +175,11 @@ def test_the_doctor_says_on_one_page_what_is_wrong_and_what_is_right(controller,
         assert name != "doctor" or "changed=0" in done.stdout
         return done.stdout
 
-    disk, guest = {"device": "0.0.7e52", "guest": "linux01"}, "linux01"
-    assert "0.0.7e52 could be passed through and is not in guest linux01" in playbook("doctor", disk)
-    mounted = playbook("doctor", {"device": "0.0.7e53", "guest": guest})
+    disk, asked = {"device": "0.0.7e52", "guest": "linux01"}, {"doctor_device": "0.0.7e52", "doctor_guest": "linux01"}
+    assert "0.0.7e52 could be passed through and is not in guest linux01" in playbook("doctor", asked)
+    mounted = playbook("doctor", {**asked, "doctor_device": "0.0.7e53"})
     assert "0.0.7e53 cannot be used in guest linux01" in mounted and "mounted at /srv/data" in mounted
     playbook("provision", {"passthrough_devices": [{**disk, "devno": "fe.0.1234"}], "guest_accel": "tcg"})
-    usable = playbook("doctor", disk)
+    usable = playbook("doctor", asked)
     assert "0.0.7e52 can be used in guest linux01, as 0.0.1234" in usable
     assert "0.0.1234 in linux01: there and online" in usable

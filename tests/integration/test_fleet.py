@@ -42,7 +42,7 @@ def _on_each(controller) -> dict[str, tuple[list[str], str]]:
 
 @pytest.mark.lab
 def test_a_fleet_provisions_in_one_run_and_gives_back(controller, fleet):
-    variables = {"passthrough_devices": [{"device": DEVICES, "guest": "{{ inventory_hostname }}-guest"}]}
+    variables = {"passthrough_devices": [{"device": DEVICES}]}
     argv = ("-i", controller.inventory(fleet), "--forks", str(COUNT), "-e", json.dumps(variables))
     before = _on_each(controller)
     there = controller.playbook(*argv, "zkvm.vfio_ccw.provision")

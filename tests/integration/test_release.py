@@ -9,6 +9,7 @@ import pytest
 
 SCRIPT = "/etc/vfio_ccw/guests/linux01.sh"
 BACK = {"device": "0.0.7e54", "guest": "linux01", "devno": "fe.0.2222"}
+UNKNOWN = "which is not among the guests of the inventory"
 KEPT = {"device": "0.0.7e55", "guest": "linux01", "devno": "fe.0.3333"}
 
 
@@ -29,7 +30,7 @@ def test_a_guest_keeps_its_other_device(controller, fresh_lab):
 
     playbook("provision", BACK, KEPT)
     said = playbook("release", BACK)
-    assert "It keeps 0.0.3333" in said
+    assert "It keeps 0.0.3333" in said and UNKNOWN not in said
     script = node("cat", SCRIPT)
     assert "fe.0.3333" in script and "fe.0.2222" not in script
     assert "0.0.7e54" in node("lscss")

@@ -81,6 +81,12 @@ WRONG = [
     ("passthrough", {"passthrough_devices": "0.0.7e52"}, "passthrough_devices"),
     ("passthrough", {"passthrough_persistent": "maybe"}, "passthrough_persistent must be one of"),
     ("passthrough", {"passthrough_on_error": "ignore"}, "passthrough_on_error must be one of: undo, keep"),
+    ("passthrough", {"passthrough_device": [{"device": "0.0.7e52"}]}, "A list belongs into passthrough_devices"),
+    ("passthrough", {"passthrough_devcies": []}, "unknown; did you mean passthrough_devices? Correct the name"),
+    ("passthrough", {"passtrough_device": "0.0.7e52"}, "did you mean passthrough_device?"),
+    ("kvm_host", {"kvm_host_tool": "mdevctl"}, "did you mean kvm_host_tools?"),
+    ("guest", {"guest_cpu": 2}, "did you mean guest_cpus?"),
+    ("guest_device", {"guest_device_mount": []}, "did you mean guest_device_mounts?"),
     ("passthrough", {"passthrough_guest": "linux01"}, "are for passthrough_device, which is not given"),
     ("kvm_host", {"kvm_host_tools": ["screwdriver"]}, "kvm_host_tools must be one or more of"),
     ("guest", {"guest_memory": "lots"}, "guest_memory is lots, expected whole numbers"),
@@ -97,6 +103,23 @@ WRONG = [
         {"guest_device_devices": "0.0.1,0.0.2", "guest_device_mount_path": "/srv"},
         "which is for one disk",
     ),
+]
+
+STRANGER = [{"device": "0.0.7e52", "guest": "linux09"}]
+WRONG_FOR_PLAYBOOKS = [
+    ("provision", {"guest_memory": "lots"}, "guest_memory is lots"),
+    ("provision", {"kvm_host_tool": "mdevctl"}, "did you mean kvm_host_tools?"),
+    ("provision", {"passthrough_guest": "linux01"}, "passthrough_device, which is not given"),
+    ("provision", {"kvm_host": ""}, "linux01: kvm_host is not set"),
+    ("provision", {"kvm_host": "lpar9"}, "linux01: kvm_host is lpar9, expected a host of the inventory"),
+    ("provision", {"kvm_host": "linux01"}, "lpar1: 0.0.7e52 is for linux01, whose kvm_host is linux01, expected lpar1"),
+    (
+        "provision",
+        {"passthrough_devices": STRANGER},
+        "lpar1: 0.0.7e52 is for linux09, which is not among the guests of the inventory (linux01)",
+        "Correct the name, or add linux09 to the group guests with kvm_host: lpar1. Nothing was changed.",
+    ),
+    ("release", {"kvm_host": ""}, "linux01: kvm_host is not set"),
 ]
 
 HIDE_MDEVCTL = """\
@@ -123,8 +146,9 @@ def test_what_is_wrong_is_said_before_anything_is_changed(bench):
         ),
     )
     # what is wrong with a guest is said before its host is touched
-    for wrong in ({"guest_memory": "lots"}, {"passthrough_guest": "linux01"}, {"kvm_host": ""}, {"kvm_host": "lpar9"}):
-        assert changed(bench.run("provision", {**GUEST, **wrong}, fails=True)) == 0
+    for playbook, wrong, *says in WRONG_FOR_PLAYBOOKS:
+        said = bench.run(playbook, {**GUEST, **wrong}, fails=True)
+        assert changed(said) == 0 and not [part for part in says if part not in said], said
     assert bench.state() == before
 
 
@@ -180,6 +204,11 @@ def test_there_and_back_from_a_bare_host(bench, monkeypatch):
     assert changed(checked) == changed(back) == 3 and steps(checked) == steps(back)
     assert [one["state"] for one in published(back, "release")["devices"]["lpar1"]] == ["absent"]
     assert changed(bench.run("release", flat)) == 0
+    # a guest that this inventory does not know is not looked into when its device comes back
+    stranger = {"passthrough_device": "0.0.7e54", "passthrough_guest": "linux09"}
+    bench.play(role("passthrough", **stranger))
+    assert "passed to linux09, which is not among the guests" in bench.run("release", stranger)
+    assert "No device of lpar1 was asked for" in bench.run("provision", {})
 
 
 @pytest.mark.lab

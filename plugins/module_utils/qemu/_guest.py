@@ -25,6 +25,8 @@ SCRIPT_MODE = 0o700
 START_TIMEOUT = 10.0
 TAIL = 64 * 1024
 """Bytes of a console that are looked at."""
+SHOWN = 10
+"""Lines of a console in a message."""
 KVM = "/dev/kvm"
 _LOADPARM = re.compile(r"[A-Za-z0-9. ]{1,8}")
 """hw/s390x/ipl.c: s390_ipl_fmt_loadparm."""
@@ -304,8 +306,9 @@ def _start(host: Host, guest: Guest) -> None:
         raise GuestError(f"guest {guest.name} was not started: {guest.script}: {said}")
     if not host.wait_for(lambda: is_running(host, guest), START_TIMEOUT):
         raise GuestError(
-            f"guest {guest.name}: {guest.script} reported success, but no QEMU with {guest.pid_file} runs. Its "
-            f"console is in {guest.console}."
+            f"guest {guest.name}: {guest.script} reported success, but no QEMU with {guest.pid_file} runs: it has "
+            f"ended at once, as for a disk that nothing can be started from. The last lines of its console, "
+            f"{guest.console}: {' / '.join(_last_lines(host, guest.console, SHOWN)) or 'nothing'}."
         )
 
 

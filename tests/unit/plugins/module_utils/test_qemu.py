@@ -261,9 +261,12 @@ def test_what_qemu_says_when_it_fails_is_passed_on(ready):
 
 
 def test_a_script_that_reports_success_without_a_qemu_is_an_error(ready):
+    """The BIOS of a guest that has nothing to start from says so on the console, and QEMU ends."""
     ready._start_guest = lambda script: (0, "", "")
-    with pytest.raises(GuestError, match="no QEMU with /run/vfio_ccw/linux01.pid runs"):
+    ready.put(GUEST.console, "LOADPARM=[        ]\n\ndasd-ipl: IPL1 data invalid.\n")
+    with pytest.raises(GuestError, match="no QEMU with /run/vfio_ccw/linux01.pid runs") as error:
         go(ready, "started")
+    assert f"{GUEST.console}: LOADPARM=[        ] / dasd-ipl: IPL1 data invalid." in str(error.value)
 
 
 def test_the_accelerator(kernel):

@@ -12,7 +12,9 @@ short_description: Format a DASD, with a partition and a file system on it
 description:
   - Has an ECKD DASD formatted for Linux (C(dasdfmt), compatible disk layout, blocks of 4096 bytes), with one partition
     (C(fdasd)) and, if wanted, a file system on that.
-  - A disk that is so already is left alone, whatever O(destroy_data) says. Only the steps that are missing are done.
+  - A disk that is so already is left alone, whatever O(destroy_data) says. Only the steps that are missing are done. A
+    disk of the compatible layout is not formatted again, whatever the size of its blocks, nor is a partition made where
+    there are some.
   - Without O(destroy_data) nothing is ever written. The module fails then, and says what is on the disk and what would
     be done. A disk in use is refused in any case.
 author:
@@ -33,7 +35,9 @@ options:
     choices: ["", ext4, xfs, btrfs]
     default: ""
   label:
-    description: Label of a file system that is made. One that is there keeps its own.
+    description:
+      - Label of a file system that is made. One that is there keeps its own. At most 16 bytes for V(ext4), 12 for
+        V(xfs), 255 for V(btrfs).
     type: str
     default: ""
   destroy_data:
@@ -142,7 +146,7 @@ def main() -> None:
 
     def work(host: Host) -> dict[str, Any]:
         device = BusId.parse(params["device"])
-        if module.check_mode and host.get(f"{CCW_DEVICES}/{device}/online") != "1":
+        if module.check_mode and host.get(f"{CCW_DEVICES}/{device}/online") == "0":
             unseen = f"{device} is offline, so what is on it, and what would be done to it, cannot be seen"
             return {"changed": False, "actions": [], "device": str(device), "warnings_": [unseen]}
         request = FormatRequest(device, params["filesystem"], params["label"], params["destroy_data"])

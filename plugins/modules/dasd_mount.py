@@ -12,7 +12,8 @@ short_description: Mount the file system on a DASD, now and at boot
 description:
   - Mounts the file system on a partition of a DASD, which is named by its bus id, and has a line in C(/etc/fstab) for
     it. The line names the file system by its UUID, since names such as C(/dev/dasda) change.
-  - A line of somebody else's for the same directory, or another mount there, is refused.
+  - A line of somebody else's for the same directory, another mount there, or a directory that holds something, is
+    refused.
 author:
   - The zkvm.vfio_ccw maintainers (@zkvm)
 extends_documentation_fragment:
@@ -30,7 +31,9 @@ options:
     type: str
     required: true
   options:
-    description: Mount options, as C(/etc/fstab) has them.
+    description:
+      - Mount options, as C(/etc/fstab) has them. Other options for a file system that is mounted are written there, and
+        are in effect from the next mount on.
     type: str
     default: defaults,nofail
   partition:
@@ -103,6 +106,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._mount import (
     MountRequest,
     converge_mount,
     parse_options,
+    parse_partition,
     parse_path,
 )
 
@@ -126,7 +130,7 @@ def main() -> None:
             path=parse_path(params["path"]),
             options=parse_options(params["options"]),
             mounted=params["state"] == "mounted",
-            partition=params["partition"],
+            partition=parse_partition(params["partition"]),
         )
         return converge_mount(host, request, module.check_mode)
 

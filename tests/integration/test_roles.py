@@ -43,6 +43,10 @@ class Bench:
     def state(self) -> str:
         return self.node("sh", "-c", EVERYTHING)
 
+    def fault(self, *words: str) -> list[str]:
+        """The command that has the disk meet a fault."""
+        return [self._who.python, "-m", "ccwemu", "fault", "--lab", self._lab, "lpar1", "0.0.7e52", *words]
+
     def play(self, *tasks: dict[str, Any], hosts: str = "lpar1") -> str:
         """One play with these tasks. Raises AssertionError where it fails."""
         path = self._who.home / "roles.yml"
@@ -102,6 +106,21 @@ WRONG = [
         "guest_device",
         {"guest_device_devices": "0.0.1,0.0.2", "guest_device_mount_path": "/srv"},
         "which is for one disk",
+    ),
+    (
+        "guest_device",
+        {"guest_device_destroy_data": True},
+        "guest_device_destroy_data has true, expected bus ids in the",
+    ),
+    (
+        "guest_device",
+        {"guest_device_format": "fe.0.1234"},
+        "guest_device_format has fe.0.1234, expected bus ids in the",
+    ),
+    (
+        "guest_device",
+        {"guest_device_format": "0.0.1234", "guest_device_destroy_data": ["0.0.1234", "0.0.1235"]},
+        "guest_device_destroy_data has 0.0.1235, which guest_device_format has not",
     ),
 ]
 
@@ -211,19 +230,32 @@ def test_there_and_back_from_a_bare_host(bench, monkeypatch):
     assert "No device of lpar1 was asked for" in bench.run("provision", {})
 
 
+def fault(bench, *words: str) -> dict[str, Any]:
+    """A task that has the disk meet a fault."""
+    return {"ansible.builtin.command": {"argv": bench.fault(*words)}, "delegate_to": "localhost"}
+
+
 @pytest.mark.lab
 def test_a_disk_that_holds_something_is_not_formatted_without_consent(bench):
     bench.run("provision", GUEST)
     disk = {"guest_device_devices": "0.0.1234", "guest_device_format": "0.0.1234"}
+    both = {**disk, "guest_device_format": "0.0.1234,0.0.1235", "guest_device_filesystem": "xfs"}
     refused = ("0.0.1234 (/dev/dasda): left as it is", "its volume serial is", "destroy_data: true")
     precious = {"ansible.builtin.command": {"argv": ["mkfs.ext4", "-q", "-F", "-L", "precious", "/dev/dasda1"]}}
-    consent = {**disk, "guest_device_destroy_data": True}
+    consent = {**disk, "guest_device_destroy_data": "0.0.1234"}
     said = bench.play(
         fails(role("guest_device", guest_device_filesystem="ext4", **disk), *refused),
         precious,
         {"name": "Before", "ansible.builtin.command": "sha256sum /dev/dasda", "register": "before"},
         fails(role("guest_device", guest_device_filesystem="xfs", **disk), *refused, "ext4 'precious' on /dev/dasda1"),
+        # neither an empty consent nor one for another disk is one for this; and a disk of another run is left alone
+        fails(role("guest_device", guest_device_destroy_data="", **both), *refused),
+        fails(role("guest_device", guest_device_destroy_data="0.0.1235", **both), *refused),
+        role("guest_device", guest_device_destroy_data="0.0.1234", **{**both, "guest_device_devices": ""}),
         fails(role("guest_device", guest_device_filesystem="xfs", **consent), "mkfs.xfs is not installed"),
+        fails(
+            role("guest_device", guest_device_label="x" * 17, guest_device_filesystem="ext4", **consent), "at most 16"
+        ),
         # consent for a disk that is as wanted destroys nothing
         role("guest_device", guest_device_filesystem="ext4", **consent),
         fails(role("guest_device", guest_device_persistent="yes", **disk), "chzdev is not installed", "s390-tools"),
@@ -232,6 +264,30 @@ def test_a_disk_that_holds_something_is_not_formatted_without_consent(bench):
         hosts="linux01",
     )
     assert changed(said) == 3  # the commands above
+
+
+@pytest.mark.lab
+@pytest.mark.long
+def test_a_disk_that_fails_while_it_is_set_up(bench):
+    """What failed is said and can be repeated; of what a mount point holds nothing is hidden."""
+    bench.run("provision", GUEST)
+    disk = {"guest_device_devices": "0.0.1234", "guest_device_format": "0.0.1234", "guest_device_filesystem": "ext4"}
+    consent = {**disk, "guest_device_destroy_data": ["0.0.1234"]}
+    mounts = {"guest_device_devices": "0.0.1234", "guest_device_mount_path": "/srv/data"}
+    failed = ("0.0.1234: 'mkfs.ext4", "nothing was done before it", "run this again")
+    bench.play(
+        fault(bench, "unit-check", "--sense", "equipment-check", "--command", "85", "--count", "100000"),
+        fails(role("guest_device", **consent), *failed),
+        fault(bench, "clear"),
+        role("guest_device", **consent),
+        {"ansible.builtin.file": {"path": "/srv/data/left", "state": "directory", "mode": "0755"}},
+        fails(role("guest_device", **mounts), "/srv/data holds left, which the mount would hide"),
+        {"ansible.builtin.file": {"path": "/srv/data/left", "state": "absent"}},
+        role("guest_device", **mounts),
+        role("guest_device", guest_device_state="offline", **mounts),
+        {"ansible.builtin.command": "grep -c /srv/data /etc/fstab", "failed_when": "no.rc != 1", "register": "no"},
+        hosts="linux01",
+    )
 
 
 @pytest.mark.parametrize("name", ROLES)

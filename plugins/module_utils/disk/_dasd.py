@@ -34,6 +34,8 @@ class Signature:
     type: str
     label: str = ""
     uuid: str = ""
+    usage: str = ""
+    """What it is for: filesystem, raid, crypto, other (libblkid's USAGE); "" where that is not known."""
 
     def __str__(self) -> str:
         return f"{self.type}{f' {self.label!r}' if self.label else ''} on {self.path}"
@@ -70,17 +72,31 @@ class Content:
 
 
 def observe_content(host: Host, device: BusId) -> Content:
-    """Raises CcwError for one that is not there, offline, in use, read-only, or no ECKD DASD."""
+    """Raises CcwError for one that is not there, offline, without a disk, in use, or no ECKD DASD."""
     if not host.exists(f"{CCW_DEVICES}/{device}/online"):
         raise CcwError("not-found", f"{device}: no such CCW device. Compare with lscss.")
     ccw = observe_ccw(host, device, Blocks(host), observe_uses(host))
+    if ccw.alias:
+        raise CcwError(
+            "alias", f"{device}: it is an alias of the disk {ccw.uid} and has none of its own. Name that disk."
+        )
     if not ccw.online or not ccw.block:
         raise CcwError(
             "offline", f"{device}: the disk is offline. Set it online first: module zkvm.vfio_ccw.ccw_device."
         )
     discipline = host.get(f"{CCW_DEVICES}/{device}/discipline")
     if discipline != "ECKD":
-        raise CcwError("no-eckd", f"{device}: the discipline of the disk is {discipline or 'unknown'}, expected ECKD.")
+        raise CcwError(
+            "no-eckd",
+            f"{device}: the discipline of the disk is {discipline or 'unknown'}, expected ECKD. A disk of fixed blocks "
+            "(FBA) has no low-level format: make its partition and file system as on any other disk.",
+        )
+    if ccw.availability != "good":
+        raise CcwError(
+            "not-available",
+            f"{device}: the kernel says of the device: {ccw.availability}, expected good. See to its paths and its "
+            "reservation (lscss, dmesg), or have the host give it back. Nothing was changed.",
+        )
     if ccw.users:
         uses = "; ".join(use.detail for use in ccw.users)
         raise CcwError("in-use", f"{device}: the disk is in use: {uses}. End that use first. Nothing was changed.")
@@ -121,7 +137,7 @@ def probe(host: Host, path: str) -> Signature | None:
     if code or not kind:
         # blkid sees several things at once (its exit code 8), or failed: there is something, whatever it is
         return Signature(path, f"something that blkid cannot tell ({' '.join((err or out).split()) or code})")
-    return Signature(path, kind, values.get("LABEL", ""), values.get("UUID", ""))
+    return Signature(path, kind, values.get("LABEL", ""), values.get("UUID", ""), values.get("USAGE", ""))
 
 
 def as_result(host: Host, content: Content) -> dict[str, Any]:

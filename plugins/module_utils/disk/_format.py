@@ -13,7 +13,9 @@ from typing import Any
 
 from .._busid import BusId
 from .._host import Host, HostError
+from .._sysfs import CCW_DEVICES
 from ..host._blocks import Blocks
+from ..host._buses import observe_ccw
 from ._ccw import CcwError
 from ._dasd import Content, as_result, observe_content, read_content
 
@@ -33,6 +35,8 @@ MKFS = {
     "btrfs": ("mkfs.btrfs", "-q", "-f"),
 }
 """With consent what is there may be overwritten, without a question."""
+LABEL_LIMITS = {"ext4": 16, "xfs": 12, "btrfs": 255}
+"""Bytes of a label: mke2fs(8), mkfs.xfs(8), mkfs.btrfs(8)."""
 FORMAT, PARTITION, FILESYSTEM = "format", "partition", "file-system"
 
 
@@ -62,11 +66,13 @@ def plan_format(content: Content, request: FormatRequest) -> list[str]:
 
 def converge_format(host: Host, request: FormatRequest, check_mode: bool) -> dict[str, Any]:
     """The module's result. Raises CcwError, HostError."""
+    _check_label(request)
     content = observe_content(host, request.device)
     steps = plan_format(content, request)
     actions = [_action(content, request, step) for step in steps]
     if steps:
         _consent(content, request, actions)
+        _writable(host, content)
         _need_commands(host, request, steps)
     before = f"{request.device}: {content}\n"
     done: list[dict[str, str]] = []
@@ -81,6 +87,28 @@ def converge_format(host: Host, request: FormatRequest, check_mode: bool) -> dic
         "diff": {"before": before, "after": after},
         **as_result(host, content),
     }
+
+
+def _check_label(request: FormatRequest) -> None:
+    """What mkfs would cut off or refuse is said before the disk is formatted. Raises CcwError."""
+    limit = LABEL_LIMITS.get(request.filesystem)
+    if limit is None:
+        return
+    if len(request.label.encode()) > limit or any(ord(sign) < 32 for sign in request.label):
+        raise CcwError(
+            "malformed",
+            f"{request.device}: label {request.label!r}: expected at most {limit} bytes for {request.filesystem}, "
+            "without control characters. Nothing was changed.",
+        )
+
+
+def _writable(host: Host, content: Content) -> None:
+    if host.get(f"/sys/block/{content.disk.name}/ro") == "1":
+        raise CcwError(
+            "read-only",
+            f"{content.device} ({content.disk.path}): the disk is read-only. See its attribute readonly "
+            f"({CCW_DEVICES}/{content.device}/readonly), and whether the host has it read-only. Nothing was changed.",
+        )
 
 
 def _after(request: FormatRequest, before: str, actions: list[dict[str, str]]) -> str:
@@ -137,22 +165,42 @@ def _do(host: Host, content: Content, request: FormatRequest, step: str, done: l
     device, disk = request.device, content.disk
     path = disk.partitions[0].path if step == FILESYSTEM else disk.path
     argv = _command(request, step, path)
+    before = f"done before: {', '.join(one['step'] for one in done)}" if done else "nothing was done before it"
     _settle(host)
+    _still_it(host, content, f"{argv[0]} was not run; {before}", done)
     code, out, err = host.run(argv)
     said = " ".join((err or out).split())[-500:]
     _settle(host)
     if code == 0 and step == PARTITION:
         host.wait_for(lambda: bool(Blocks(host).disk(disk.name).partitions), PARTITION_TIMEOUT)
-    now = read_content(host, device, Blocks(host).disk(disk.name))
-    if code or not _as_wanted(now, request, step):
-        before = f"done before: {', '.join(one['step'] for one in done)}" if done else "nothing was done before it"
+    try:
+        now = read_content(host, device, Blocks(host).disk(disk.name))
+        seen, good = f"Now {now}", code == 0 and _as_wanted(now, request, step)
+    except (CcwError, HostError) as exc:
+        seen, good = f"What is on it now cannot be read: {exc}", False
+    if not good:
         raise CcwError(
             "format-failed",
-            f"{device}: '{' '.join(argv)}' ended with {code}{f' and said: {said}' if said else ''}. Now {now}; "
+            f"{device}: '{' '.join(argv)}' ended with {code}{f' and said: {said}' if said else ''}. {seen}; "
             f"{before}. When what kept it is mended, run this again: it goes on from there.",
             done,
         )
     return now
+
+
+def _still_it(host: Host, content: Content, told: str, done: list[dict[str, str]]) -> None:
+    """Names such as /dev/dasda go to another disk when this one goes away in between. Raises CcwError."""
+    now = observe_ccw(host, content.device, Blocks(host), None)
+    if [one.name for one in now.block] == [content.disk.name] and now.availability == "good":
+        return
+    where = ", ".join(one.path for one in now.block) or "offline or gone"
+    raise CcwError(
+        "gone",
+        f"{content.device}: it was {content.disk.path} a moment ago and is {where} now (availability: "
+        f"{now.availability}), so {told}. See dmesg, set it online again (zkvm.vfio_ccw.ccw_device), and run this "
+        "again.",
+        done,
+    )
 
 
 def _as_wanted(now: Content, request: FormatRequest, step: str) -> bool:
@@ -160,8 +208,8 @@ def _as_wanted(now: Content, request: FormatRequest, step: str) -> bool:
         return now.formatted and now.layout == "CDL" and now.block_size == BLOCK_SIZE
     if step == PARTITION:
         return len(now.disk.partitions) == 1
-    there = now.on(now.disk.partitions[0].path)
-    return there is not None and there.type == request.filesystem
+    there = now.on(now.disk.partitions[0].path) if now.disk.partitions else None
+    return there is not None and there.type == request.filesystem and there.label == (request.label or there.label)
 
 
 def _settle(host: Host) -> None:

@@ -63,16 +63,25 @@ class Found:
         return self.partition.path if self.partition else ""
 
     def at(self, path: str) -> str:
-        """The source of what is mounted there last, "" for nothing."""
+        """The source of what is mounted there last, and so is what one sees; "" for nothing."""
         return next((source for _number, source, point in reversed(self.mounts) if point == path), "")
 
     def is_own(self, path: str) -> bool:
-        """Whether the partition is mounted there."""
+        """Whether what one sees there is the partition."""
+        return ([False] + self._own(path))[-1]
+
+    def is_covered(self, path: str) -> bool:
+        """Whether the partition is mounted there, and something else over it."""
+        return any(self._own(path)) and not self.is_own(path)
+
+    def _own(self, path: str) -> list[bool]:
+        """Of each mount there, whether it is the partition's."""
         one = self.partition
-        return one is not None and any(
-            point == path and (source == one.path or (number == one.number and not number.startswith("0:")))
+        return [
+            one is not None and (source == one.path or (number == one.number and not number.startswith("0:")))
             for number, source, point in self.mounts
-        )
+            if point == path
+        ]
 
 
 def parse_path(text: str) -> str:
@@ -83,6 +92,13 @@ def parse_path(text: str) -> str:
             "malformed", f"path {text!r}: expected an absolute path of a directory to mount at, other than /."
         )
     return path
+
+
+def parse_partition(number: int) -> int:
+    """Raises CcwError."""
+    if number < 1:
+        raise CcwError("malformed", f"partition {number}: expected the number of a partition, from 1 on.")
+    return number
 
 
 def parse_options(text: str) -> str:
@@ -98,6 +114,7 @@ def converge_mount(host: Host, request: MountRequest, check_mode: bool) -> dict[
     entry = _entry(found, request) if request.mounted else None
     if entry is not None:
         _check_mount(found, request, entry)
+        _check_directory(host, found, request)
     else:
         _check_unmount(found, request)
     fstab = edited(found.fstab, request.path, entry)
@@ -129,9 +146,8 @@ def _observe(host: Host, request: MountRequest) -> Found:
     partition = None
     if host.get(f"{CCW_DEVICES}/{request.device}/online") == "1":
         disks = observe_ccw(host, request.device, Blocks(host), None).block
-        partitions = disks[0].partitions if disks else ()
-        if request.partition <= len(partitions):
-            partition = partitions[request.partition - 1]
+        names = {f"{disk.name}{request.partition}" for disk in disks}
+        partition = next((one for disk in disks for one in disk.partitions if one.name in names), None)
     return Found(partition, probe(host, partition.path) if partition else None, fstab, mounts)
 
 
@@ -143,12 +159,15 @@ def _entry(found: Found, request: MountRequest) -> Entry:
             f"{name}it has no partition {request.partition} that could be mounted, or is offline. Modules "
             "zkvm.vfio_ccw.ccw_device and zkvm.vfio_ccw.dasd_format see to both.",
         )
-    if found.filesystem is None or not found.filesystem.uuid:
-        kind = found.filesystem.type if found.filesystem else "nothing that is recognised"
+    there = found.filesystem
+    if there is None or not there.uuid or there.usage not in ("", "filesystem"):
+        kind = there.type if there else "nothing that is recognised"
         raise CcwError(
-            "no-file-system", f"{name}there is {kind} on {found.partition.path}, expected a file system with a UUID."
+            "no-file-system",
+            f"{name}there is {kind} on {found.partition.path}, expected a file system with a UUID. Module "
+            "zkvm.vfio_ccw.dasd_format makes one.",
         )
-    return Entry(f"UUID={found.filesystem.uuid}", request.path, found.filesystem.type, request.options)
+    return Entry(f"UUID={there.uuid}", request.path, there.type, request.options)
 
 
 def _check_mount(found: Found, request: MountRequest, entry: Entry) -> None:
@@ -168,14 +187,41 @@ def _check_mount(found: Found, request: MountRequest, entry: Entry) -> None:
             )
 
 
+def _check_directory(host: Host, found: Found, request: MountRequest) -> None:
+    """What a mount would hide stays to be seen. Raises CcwError."""
+    path = request.path
+    if found.is_own(path) or not host.exists(path):
+        return
+    name = f"{request.device}: {path} "
+    real = host.resolve(path)
+    if real != path:
+        raise CcwError(
+            "malformed", f"{name}is {real} by a symbolic link, and the mount would be there. Name that path."
+        )
+    if not host.exists(f"{path}/."):
+        raise CcwError("no-directory", f"{name}is no directory. Choose another path, or remove it.")
+    names = host.names(path)
+    if names:
+        some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        raise CcwError(
+            "not-empty", f"{name}holds {some}, which the mount would hide. Move that away, or choose another path."
+        )
+
+
 def _check_unmount(found: Found, request: MountRequest) -> None:
     """What is there and may be somebody else's is left alone."""
+    if found.is_covered(request.path):
+        raise CcwError(
+            "mounted-there",
+            f"{request.device}: {found.at(request.path)} is mounted over it at {request.path}. Unmount that first.",
+        )
     for line in found.fstab.splitlines():
         there = parse_line(line)
         if there is None or there.path != request.path:
             continue
         own = found.filesystem is not None and there.spec == f"UUID={found.filesystem.uuid}"
-        if not own:
+        # of a disk that is mounted but cannot be read any more the UUID is not known
+        if not own and not found.is_own(request.path):
             seen = f"this disk has {found.filesystem or 'nothing'}" if found.partition else "the disk is offline"
             raise CcwError(
                 "fstab",

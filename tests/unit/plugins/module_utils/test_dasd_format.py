@@ -52,6 +52,13 @@ def physical_volume(disk):
     disk.signatures["/dev/dasda"] = {"TYPE": "LVM2_member", "UUID": "x"}
 
 
+def alias(disk):
+    """Linux shows an alias of a disk (PAV) as a device that is online and has no disk."""
+    disk.kernel._rmtree(disk.kernel.root / "sys/devices/css0/0.0.16ca/0.0.7e52/block/dasda")
+    disk.kernel.put("sys/bus/ccw/devices/0.0.7e52/alias", "1\n")
+    disk.kernel.put("sys/bus/ccw/devices/0.0.7e52/uid", "IBM.x.7e.52\n")
+
+
 ALL = ["dasdfmt", "fdasd", "mkfs.ext4"]
 
 
@@ -110,7 +117,10 @@ def test_a_disk_in_use_is_never_formatted(disk):
     "prepare, says",
     [
         (lambda disk: disk.kernel.put("sys/bus/ccw/devices/0.0.7e52/online", "0\n"), "offline. Set it online first"),
-        (lambda disk: disk.kernel.put("sys/bus/ccw/devices/0.0.7e52/discipline", "FBA\n"), "FBA, expected ECKD"),
+        (lambda disk: disk.kernel.put("sys/bus/ccw/devices/0.0.7e52/discipline", "FBA\n"), "FBA, expected ECKD.*as on"),
+        (lambda disk: disk.kernel.put("sys/bus/ccw/devices/0.0.7e52/availability", "no path\n"), "no path, expected"),
+        (lambda disk: disk.kernel.put("sys/block/dasda/ro", "1\n"), "the disk is read-only"),
+        (alias, "an alias of the disk IBM.x.7e.52"),
         (lambda disk: (disk.kernel.root / "usr/sbin/dasdfmt").unlink(), "Install the package s390-tools"),
     ],
 )
@@ -146,3 +156,73 @@ def test_a_step_that_fails_says_how_far_it_is_and_can_be_repeated(disk, program,
 def test_the_label(text, expected):
     assert parse_label(text.encode("cp037")) == expected
     assert parse_label(b"") == ("", "")
+
+
+@pytest.mark.parametrize(
+    "filesystem, label", [("ext4", "x" * 17), ("xfs", "x" * 13), ("ext4", "ä" * 9), ("ext4", "a\nb")]
+)
+def test_a_label_that_cannot_be_is_said_before_the_disk_is_formatted(disk, filesystem, label):
+    disk.unformatted()
+    with pytest.raises(CcwError, match=r"0\.0\.7e52: label .* expected at most 1[26] bytes .* Nothing was changed"):
+        go(disk, filesystem=filesystem, label=label)
+    assert disk.commands == []
+
+
+def test_a_read_only_disk_that_is_as_wanted_is_no_error(disk):
+    disk.signatures[PARTITION] = dict(EXT4)
+    disk.kernel.put("sys/block/dasda/ro", "1\n")
+    assert not go(disk)["changed"]
+
+
+def test_a_label_that_mkfs_has_not_written_is_an_error(disk):
+    disk._mkfs_ext4 = lambda argv, node: disk.signatures.update({node: dict(EXT4)})
+    with pytest.raises(CcwError, match="mkfs.ext4 .* ended with 0"):
+        go(disk, label="another")
+
+
+def another_has_the_name(disk):
+    """The disk went offline after a step, and what was set online next is dasda now."""
+    directory = disk.kernel.root / "sys/devices/css0/0.0.16ca/0.0.7e52"
+    (directory / "block/dasda").rename(directory / "block/dasdz")
+
+
+def no_device(disk):
+    disk.kernel.put("sys/bus/ccw/devices/0.0.7e52/availability", "no device\n")
+
+
+@pytest.mark.parametrize("leave, says", [(another_has_the_name, "/dev/dasdz now"), (no_device, "no device")])
+def test_a_disk_that_goes_away_midway_is_not_looked_for_under_its_name(disk, leave, says):
+    settled = []
+
+    def settle(argv, node):
+        settled.append(node)
+        if len(settled) == 3:  # before and after dasdfmt, and before fdasd
+            leave(disk)
+
+    disk._udevadm = settle
+    disk.unformatted()
+    with pytest.raises(CcwError) as error:
+        go(disk)
+    for part in ("0.0.7e52", says, "fdasd was not run; done before: format"):
+        assert part in str(error.value)
+    assert [argv[0] for argv in disk.commands] == ["dasdfmt"]
+    assert [one["step"] for one in error.value.done] == ["format"]
+
+
+def test_a_disk_that_cannot_be_read_after_a_step_says_so(disk):
+    """As after a unit check: what was done before is told all the same."""
+    make, node = disk._dasdfmt, disk.kernel.root / "dev/dasda"
+    disk._dasdfmt = lambda argv, name: make(argv, name) or node.unlink()
+    disk.unformatted()
+    with pytest.raises(CcwError) as error:
+        go(disk)
+    for part in ("0.0.7e52: 'dasdfmt", "cannot be read", "/dev/dasda"):
+        assert part in str(error.value)
+
+
+def test_disks_with_more_partitions_or_other_blocks_are_left_alone(disk):
+    disk.kernel.put("sys/devices/css0/0.0.16ca/0.0.7e52/block/dasda/dasda2/dev", "94:2\n")
+    disk.kernel.link("sys/class/block/dasda2", "sys/devices/css0/0.0.16ca/0.0.7e52/block/dasda/dasda2")
+    disk.signatures[PARTITION] = dict(EXT4)
+    assert not go(disk)["changed"]
+    assert "partition /dev/dasda2" in str(go(disk)["diff"]["before"])

@@ -15,6 +15,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.disk._mount import (
     edited,
     parse_line,
     parse_options,
+    parse_partition,
     parse_path,
 )
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_disk import FakeDisk
@@ -71,10 +72,40 @@ def somebody_is_there(disk):
     disk.kernel.put("proc/self/mountinfo", text + "63 22 8:1 / /srv/new rw - xfs /dev/sda1 rw\n")
 
 
+def somebody_is_over_it(disk):
+    text = disk.kernel.get("proc/self/mountinfo")
+    disk.kernel.put("proc/self/mountinfo", text + "62 22 94:1 / /srv/new rw - ext4 /dev/dasda1 rw\n")
+    somebody_is_there(disk)
+
+
+def files_are_there(disk):
+    for name in "abcd":
+        disk.kernel.put(f"srv/new/{name}", "")
+
+
+def a_file_is_there(disk):
+    disk.kernel.put("srv/new", "")
+
+
+def a_link_is_there(disk):
+    disk.kernel.put("srv/old/x", "")
+    (disk.kernel.root / "srv/new").symlink_to("old")
+
+
+def volume(disk):
+    disk.signatures["/dev/dasda1"] = {"TYPE": "LVM2_member", "UUID": UUID, "USAGE": "raid"}
+
+
 @pytest.mark.parametrize(
     "prepare, mounted, says",
     [
         (somebody_is_there, True, "/dev/sda1 is mounted at /srv/new already"),
+        (somebody_is_over_it, True, "/dev/sda1 is mounted at /srv/new already"),
+        (somebody_is_over_it, False, "/dev/sda1 is mounted over it at /srv/new"),
+        (files_are_there, True, "/srv/new holds a, b, c and 1 more, which the mount would hide"),
+        (a_file_is_there, True, "/srv/new is no directory"),
+        (a_link_is_there, True, "/srv/new is /srv/old by a symbolic link"),
+        (volume, True, "there is LVM2_member on /dev/dasda1, expected a file system"),
         (lambda disk: disk.kernel.put("etc/fstab", "UUID=bbbb /srv/new xfs ro 0 0\n"), True, "mounts UUID=bbbb at"),
         (lambda disk: disk.kernel.put("etc/fstab", "UUID=bbbb /srv/new xfs ro 0 0\n"), False, "may not be this disk's"),
         (lambda disk: disk.signatures.clear(), True, "nothing that is recognised"),
@@ -109,3 +140,25 @@ def test_a_path_that_is_none(text):
 def test_options_that_are_none(text):
     with pytest.raises(CcwError, match="expected mount options"):
         parse_options(text)
+
+
+def test_a_mounted_disk_that_cannot_be_read_any_more_is_unmounted(disk):
+    """Its UUID is not known then, but what is mounted there is it."""
+    go(disk)
+    disk.signatures["/dev/dasda1"] = {}
+    go(disk, mounted=False)
+    assert disk.kernel.get("etc/fstab") == FSTAB
+    assert disk.commands[-1] == ["umount", "/srv/new"]
+
+
+def test_a_partition_is_known_by_its_number(disk):
+    """The first one was deleted: the second is the only one."""
+    path = "sys/devices/css0/0.0.16ca/0.0.7e52/block/dasda/dasda"
+    (disk.kernel.root / f"{path}1").rename(disk.kernel.root / f"{path}2")
+    (disk.kernel.root / "sys/class/block/dasda1").unlink()
+    disk.kernel.link("sys/class/block/dasda2", f"{path}2")
+    with pytest.raises(CcwError, match="no partition 1"):
+        go(disk)
+    for number in (0, -1):
+        with pytest.raises(CcwError, match=f"partition {number}: expected the number of a partition"):
+            parse_partition(number)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._busid import BusId
@@ -53,6 +53,8 @@ class Content:
     volser: str = ""
     signatures: tuple[Signature, ...] = ()
     size: int = 0
+    uses: tuple[str, ...] = ()
+    """Who uses it, for people; known only of one that was observed."""
 
     def on(self, path: str) -> Signature | None:
         return next((one for one in self.signatures if one.path == path), None)
@@ -72,7 +74,7 @@ class Content:
 
 
 def observe_content(host: Host, device: BusId) -> Content:
-    """Raises CcwError for one that is not there, offline, without a disk, in use, or no ECKD DASD."""
+    """Raises CcwError for one that is not there, offline, without a disk, or no ECKD DASD."""
     if not host.exists(f"{CCW_DEVICES}/{device}/online"):
         raise CcwError("not-found", f"{device}: no such CCW device. Compare with lscss.")
     ccw = observe_ccw(host, device, Blocks(host), observe_uses(host))
@@ -97,10 +99,7 @@ def observe_content(host: Host, device: BusId) -> Content:
             f"{device}: the kernel says of the device: {ccw.availability}, expected good. See to its paths and its "
             "reservation (lscss, dmesg), or have the host give it back. Nothing was changed.",
         )
-    if ccw.users:
-        uses = "; ".join(use.detail for use in ccw.users)
-        raise CcwError("in-use", f"{device}: the disk is in use: {uses}. End that use first. Nothing was changed.")
-    return read_content(host, device, ccw.block[0])
+    return replace(read_content(host, device, ccw.block[0]), uses=tuple(use.detail for use in ccw.users))
 
 
 def read_content(host: Host, device: BusId, disk: BlockDevice) -> Content:

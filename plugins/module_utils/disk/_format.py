@@ -71,6 +71,7 @@ def converge_format(host: Host, request: FormatRequest, check_mode: bool) -> dic
     steps = plan_format(content, request)
     actions = [_action(content, request, step) for step in steps]
     if steps:
+        _unused(content)
         _consent(content, request, actions)
         _writable(host, content)
         _need_commands(host, request, steps)
@@ -102,6 +103,15 @@ def _check_label(request: FormatRequest) -> None:
         )
 
 
+def _unused(content: Content) -> None:
+    if content.uses:
+        uses = "; ".join(content.uses)
+        raise CcwError(
+            "in-use",
+            f"{content.device}: the disk is in use: {uses}. End that use first. Nothing was changed.",
+        )
+
+
 def _writable(host: Host, content: Content) -> None:
     if host.get(f"/sys/block/{content.disk.name}/ro") == "1":
         raise CcwError(
@@ -124,8 +134,8 @@ def _consent(content: Content, request: FormatRequest, actions: list[dict[str, s
     raise CcwError(
         "no-consent",
         f"{request.device} ({content.disk.path}): left as it is, since nothing says that its data may be destroyed: "
-        f"{content}. What was asked for would {would}. destroy_data: true for this device consents. Nothing was "
-        "changed.",
+        f"{content}. What was asked for would {would}. destroy_data: true for this device consents (role "
+        f"guest_device: {request.device} in guest_device_destroy_data). Nothing was changed.",
     )
 
 

@@ -103,11 +103,22 @@ def test_without_a_file_system_the_partition_is_enough(disk):
     assert not go(disk, filesystem="", destroy=True)["changed"]
 
 
-def test_a_disk_in_use_is_never_formatted(disk):
+def mounted(disk):
     disk.kernel.put(
         "proc/self/mountinfo",
         "22 1 0:20 / / rw - overlay overlay rw\n61 22 94:1 / /srv/x rw,relatime - ext4 /dev/dasda1 rw\n",
     )
+
+
+def test_a_disk_that_is_as_wanted_may_be_in_use(disk):
+    """Else the second run of what formats and mounts it would fail."""
+    disk.signatures[PARTITION] = dict(EXT4)
+    mounted(disk)
+    assert not go(disk)["changed"] and not go(disk, destroy=False)["changed"]
+
+
+def test_a_disk_in_use_is_never_formatted(disk):
+    mounted(disk)
     with pytest.raises(CcwError, match="in use: mounted at /srv/x"):
         go(disk)
     assert disk.commands == []

@@ -133,7 +133,7 @@ test-real: setup-tests ## what takes longer with a real QEMU: paths, plugging, b
 	@$(BIN)/python tests/real/image.py
 	@$(BIN)/pytest -q tests/real/test_libvirt_guest.py
 	@$(BIN)/molecule test --scenario-name real_guest_long
-	@$(BIN)/pytest -q -m long tests/integration
+	@$(BIN)/pytest -q -m long tests/integration tests/docs
 
 .PHONY: sanity
 sanity: setup-tests ## ansible-test sanity
@@ -190,7 +190,7 @@ docs-site: setup $(STAMPS)/docs-venv
 .PHONY: pages
 pages: setup-tests ## the pages of docs/ do what they say: their commands are run
 	$(SAY)
-	@$(BIN)/pytest -q tests/docs
+	@$(BIN)/pytest -q -m 'not long' tests/docs
 
 .PHONY: format
 format: setup ## let ruff write the code's layout

@@ -5,7 +5,9 @@
 lines, ``...`` in a line for any text, ``(exit status N)`` at the end for a command that fails.
 ``yaml``, ``python``, ``ini``: a block whose first line is a comment with a file's name becomes that file; yaml has to
 be yaml in any case. ``text``: is read, not run. A block that cannot be run here says why in the comment before it:
-``<!-- not run: REASON -->``; a page that runs on an emulated host names it: ``<!-- lab: FILE -->``.
+``<!-- not run: REASON -->``; a page that runs on an emulated host names it: ``<!-- lab: FILE -->``. A page that needs a
+real guest in places names a lab with one as well, ``<!-- real lab: FILE -->``, on which all of it is run by ``make
+test-real``; what is only run there says why in the comment before it: ``<!-- real guest: REASON -->``.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from markdown_it import MarkdownIt
 
 FILE_NAME = re.compile(r"#\s*([\w./-]+\.(?:yml|yaml|py|ini|cfg))$", re.MULTILINE)
 NOT_RUN = re.compile(r"<!--\s*not run:\s*(.+?)\s*-->")
+REAL_ONLY = re.compile(r"<!--\s*real guest:\s*(.+?)\s*-->")
+REAL_LAB = re.compile(r"<!--\s*real lab:\s*(\S+)\s*-->")
 LAB = re.compile(r"<!--\s*lab:\s*(\S+)\s*-->")
 EXIT_STATUS = re.compile(r"\(exit status (\d+)\)$")
 ANYTHING = "..."
@@ -42,12 +46,15 @@ class Command:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block. ``line``: where it begins, from 1. ``reason``: why it is not run, or ""."""
+    """A fenced block. ``line``: where it begins, from 1. ``reason``: why it is not run, or "". ``real_only``: why it
+    needs a real guest, or "".
+    """
 
     line: int
     language: str
     text: str
     reason: str
+    real_only: str = ""
 
     @property
     def file_name(self) -> str:
@@ -83,19 +90,22 @@ def _pattern(line: str) -> str:
 
 def blocks(page: Path) -> Iterator[Block]:
     """The fenced blocks of a page in their order."""
-    reason = ""
+    reason = real_only = ""
     for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
         if token.type == "html_block":
-            said = NOT_RUN.search(token.content)
-            reason = said[1] if said else ""
+            reason, real_only = (_first(pattern, token.content) for pattern in (NOT_RUN, REAL_ONLY))
         elif token.type == "fence":
-            yield Block((token.map or [0])[0] + 1, token.info.strip(), token.content, reason)
-            reason = ""
+            yield Block((token.map or [0])[0] + 1, token.info.strip(), token.content, reason, real_only)
+            reason = real_only = ""
         elif token.nesting == 1:
-            reason = ""
+            reason = real_only = ""
 
 
-def lab(page: Path) -> str:
-    """The definition of the lab that the page runs on, or ""."""
-    found = LAB.search(page.read_text(encoding="utf-8"))
+def lab(page: Path, real: bool = False) -> str:
+    """The definition of the lab that the page runs on, or "". ``real``: the one with a real guest."""
+    return _first(REAL_LAB if real else LAB, page.read_text(encoding="utf-8"))
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
     return found[1] if found else ""

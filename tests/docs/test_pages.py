@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ PAGES = sorted(
     for pattern in ("README.md", "CONTRIBUTING.md", "docs/*.md", "roles/*/README.md")
     for path in PROJECT.glob(pattern)
 )
+REAL_PAGES = [page for page in PAGES if lab(page, real=True)]
 REPOSITORY = "https://github.com/zkvm/vfio_ccw.git"
 OF_THE_TESTS = ("ANSIBLE_", "GIT_", "MAKE", "MFLAGS")
 """What variables of the environment begin with that a reader has not."""
@@ -87,15 +89,39 @@ def _reader(tmp_path: Path) -> Iterator[Reader]:
 @pytest.mark.lab
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_the_page_does_what_it_says(page: Path, reader: Reader):
-    definition = lab(page)
-    if definition:
-        status, said = reader.run(f"ccwemu up --name page {PROJECT / definition}")
-        assert status == 0, said
-        reader.write("group_vars/all.yml", NODES)
+    if lab(page):
+        _start(reader, lab(page))
     elif "git clone" in page.read_text(encoding="utf-8"):  # the collection is the clone's
         del reader.environment["ANSIBLE_COLLECTIONS_PATH"]
     for block in blocks(page):
+        if not block.real_only:
+            _follow(page, block, reader)
+
+
+@pytest.mark.long
+@pytest.mark.lab
+@pytest.mark.parametrize("page", REAL_PAGES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_the_page_does_it_with_a_real_guest(page: Path, reader: Reader):
+    status, said = reader.run("ccwemu guest-image build")
+    assert status == 0, said
+    _start(reader, lab(page, real=True))
+    reader.write("lab.ccwemu.yml", "plugin: zkvm.vfio_ccw.ccwemu\nlab: page\n")
+    status, said = reader.run(
+        "ANSIBLE_INVENTORY_ENABLED=zkvm.vfio_ccw.ccwemu ansible-inventory -i lab.ccwemu.yml --list"
+    )
+    assert status == 0, said
+    for guest, variables in json.loads(said)["_meta"]["hostvars"].items():
+        if variables["ansible_connection"] == "ansible.builtin.ssh":
+            reader.write(f"host_vars/{guest}/lab.yml", yaml.safe_dump({**variables, "guest_accel": "tcg"}))
+    for block in blocks(page):
         _follow(page, block, reader)
+
+
+def _start(reader: Reader, definition: str) -> None:
+    """Start the lab that the page runs on, as the reader's hosts."""
+    status, said = reader.run(f"ccwemu up --name page {PROJECT / definition}")
+    assert status == 0, said
+    reader.write("group_vars/all.yml", NODES)
 
 
 def _follow(page: Path, block: Block, reader: Reader) -> None:

@@ -84,7 +84,7 @@ def running_guest(lab: Lab, subchannel: str, uuid: str, start: str) -> Iterator[
         lab.output("lpar1", take(subchannel, uuid))
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Look again and again; fails when it does not come true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import time
 from collections.abc import Callable
 
 UUIDS = [f"6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb92{number}" for number in range(2)]
@@ -66,14 +65,6 @@ class Node:
         """The numbers of linux01's vfio-ccw devices, as its QEMU has them."""
         tree = self.virsh("qemu-monitor-command", "linux01", "--hmp", "info qtree")
         return set(re.findall(r'dev: vfio-ccw,.*?\bdevno = "([0-9a-f.]+)"', tree, re.DOTALL))
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """libvirt hears of devices, and of mdevctl's files, by and by."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.05)
 
 
 def pass_through(node: Node) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from ccwemu.guestimage import image
 from ccwemu.tools import real_program
-from libvirt_node import DOMAIN, HOSTDEV, MDEVS, NODE_DEVICE, UUIDS, Node, pass_through, until
+from lab_rig import until
+from libvirt_node import DOMAIN, HOSTDEV, MDEVS, NODE_DEVICE, UUIDS, Node, pass_through
 
 pytestmark = [
     pytest.mark.lab,

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from lab_rig import Lab, running_lab
-from libvirt_node import DOMAIN, HOSTDEV, MDEVS, UUIDS, Node, pass_through, until
+from lab_rig import Lab, running_lab, until
+from libvirt_node import DOMAIN, HOSTDEV, MDEVS, UUIDS, Node, pass_through
 
 PATIENCE = 120
 """Seconds for a guest to boot or to shut down, on an emulated processor."""

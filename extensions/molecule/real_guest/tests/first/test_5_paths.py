@@ -7,10 +7,8 @@ Linux keeps a request while a DASD has no path, and ends it in an error where th
 
 from __future__ import annotations
 
-import time
+from lab_rig import until
 
-LIMIT = 60
-"""Seconds for the guest to notice."""
 DEVICE = "/sys/bus/ccw/devices/0.0.8001"
 READ = "dd if=/dev/%s of=/dev/null bs=64k count=8 iflag=direct status=none"
 
@@ -26,13 +24,6 @@ def available(guest):
 
 def disk_of(guest):
     return guest.check_output(f"ls {DEVICE}/block")
-
-
-def until(condition):
-    end = time.monotonic() + LIMIT
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.5)
-    assert condition()
 
 
 def test_one_path_goes_and_io_goes_on(lpar1, linux01):

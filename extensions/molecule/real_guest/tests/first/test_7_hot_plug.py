@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-import time
+
+from lab_rig import until
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb010"
 MONITOR = "/run/vfio_ccw/linux01.qmp"
@@ -22,20 +23,11 @@ for command in ('{"execute": "qmp_capabilities"}', sys.argv[2]):
         answer = json.loads(lines.readline())
 print(json.dumps(answer))
 """
-LIMIT = 60
-"""Seconds for the guest, and then for QEMU, to be done."""
 
 
 def qmp(host, command, **arguments):
     text = json.dumps({"execute": command, "arguments": arguments})
     return json.loads(host.check_output("python3 -c %s %s %s", QMP, MONITOR, text))
-
-
-def until(condition):
-    end = time.monotonic() + LIMIT
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.5)
-    assert condition()
 
 
 def test_a_disk_is_plugged_in(lpar1, linux01):

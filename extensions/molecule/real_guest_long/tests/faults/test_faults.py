@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
+
+from lab_rig import until
 
 DEVICE = "/sys/bus/ccw/devices/0.0.1235"
 READ = "timeout 120 dd if=/dev/%s of=/dev/null bs=64k count=4 iflag=direct status=none"
@@ -48,9 +49,6 @@ def test_a_device_that_disappears_is_told(linux01):
     linux01.check_output("chccwdev -a failfast=1 0.0.1235")
     disk = disk_of(linux01)
     fault("remove")
-    end = time.monotonic() + LIMIT
-    while linux01.file(f"{DEVICE}/availability").content_string != "no device\n" and time.monotonic() < end:
-        time.sleep(1)
-    assert linux01.file(f"{DEVICE}/availability").content_string == "no device\n"
+    until(lambda: linux01.file(f"{DEVICE}/availability").content_string == "no device\n", LIMIT)
     assert "error reading" in linux01.run(READ, disk).stderr
     fault("restore")

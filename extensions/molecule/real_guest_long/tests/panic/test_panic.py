@@ -6,10 +6,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 
-LIMIT = 60
-"""Seconds for QEMU to end."""
+from lab_rig import until
 
 
 def state_of(name):
@@ -20,10 +18,7 @@ def state_of(name):
 
 def test_a_panic_ends_the_guest(lpar1, linux02):
     linux02.run("(sleep 1; echo c > /proc/sysrq-trigger) > /dev/null 2>&1 &")  # after the answer
-    end = time.monotonic() + LIMIT
-    while state_of("linux02") != "down" and time.monotonic() < end:
-        time.sleep(0.5)
-    assert state_of("linux02") == "down"
+    until(lambda: state_of("linux02") == "down")
     assert "Kernel panic - not syncing" in lpar1.file("/var/log/vfio_ccw/linux02.console").content_string
     told = linux02.run("true")
     assert told.rc == 1

@@ -82,7 +82,8 @@ struct eckd {
 	bool long_sense;            /* sense data have the 32-byte format */
 	bool ends_apart;            /* a seek's device end comes after its channel end, as with an arm that moves */
 	int reserved_by;            /* initiator, -1: none, ECKD_ANOTHER_SYSTEM */
-	uint8_t other_systems;      /* that have a path group, and are told of; 0: the unit does not tell who has */
+	uint8_t other_systems;      /* that have a path group */
+	uint8_t refused_pages[32];  /* subsystem data that this unit does not have: see eckd_refuse_page */
 	struct eckd_path paths[DEVICE_PATHS];
 	struct eckd_chain chains[DEVICE_INITIATORS]; /* a host may have suspended its program while another's runs */
 	unsigned initiator;         /* the host whose command this is */
@@ -92,6 +93,9 @@ struct eckd {
 
 void eckd_init(struct eckd *eckd, struct ckd_image *image, const struct eckd_identity *identity,
 	       bool read_only);
+
+/* This unit does not know the suborder of Prepare for Read Subsystem Data, and does not announce it. */
+void eckd_refuse_page(struct eckd *eckd, uint8_t page);
 
 /* The model that IBM gave a 3390 of this size. */
 uint8_t eckd_model_of(uint32_t cylinders);

@@ -157,7 +157,9 @@ static bool parse_identity(const char *device, struct eckd_identity *identity)
 	    !json_number(json_member(device, "ssid"), UINT16_MAX, &ssid) ||
 	    !parse_byte(device, "cu_model", &identity->cu_model) ||
 	    !parse_byte(device, "dev_model", &identity->dev_model) ||
-	    !parse_byte(device, "unit_address", &identity->unit_address))
+	    !parse_byte(device, "unit_address", &identity->unit_address) ||
+	    !parse_byte(device, "alias", &identity->alias) ||
+	    !parse_byte(device, "base_unit_address", &identity->base_unit_address))
 		return false;
 	identity->ssid = (uint16_t)ssid;
 	return true;
@@ -219,6 +221,10 @@ static bool parse_device(const char *answer, struct host_device *device)
 	       json_boolean(json_member(disk, "read_only"), &device->read_only) &&
 	       parse_bytes(json_member(disk, "rejects"), device->refused, sizeof(device->refused),
 			   &device->refused_count) &&
+	       parse_bytes(json_member(disk, "rejects_suborders"), device->refused_pages, sizeof(device->refused_pages),
+			   &device->refused_page_count) &&
+	       parse_byte(disk, "other_systems", &device->other_systems) &&
+	       device->other_systems <= ECKD_OTHER_SYSTEMS && json_boolean(json_member(disk, "reserved"), &device->reserved) &&
 	       parse_faults(json_member(answer, "faults"), device) && parse_paths(answer, &device->paths);
 }
 

@@ -26,6 +26,10 @@ struct host_device {
 	struct subchannel_config paths; /* all but the device */
 	uint8_t refused[256];           /* command codes that this unit does not know */
 	size_t refused_count;
+	uint8_t refused_pages[256];     /* subsystem data that it does not have */
+	size_t refused_page_count;
+	uint8_t other_systems;          /* that have a path group to it */
+	bool reserved;                  /* by one of them */
 	struct fault faults[FAULT_SLOTS]; /* that are armed on it */
 	size_t fault_count;
 };

@@ -176,6 +176,11 @@ static int start_core(struct mdev *mdev, struct host_device *description)
 	eckd_init(&mdev->eckd, &mdev->image, &description->identity, description->read_only);
 	for (size_t i = 0; i < description->refused_count; i++)
 		device_refuse(&mdev->eckd.device, description->refused[i]);
+	for (size_t i = 0; i < description->refused_page_count; i++)
+		eckd_refuse_page(&mdev->eckd, description->refused_pages[i]);
+	mdev->eckd.other_systems = description->other_systems;
+	if (description->reserved)
+		mdev->eckd.reserved_by = ECKD_ANOTHER_SYSTEM;
 	for (size_t i = 0; i < description->fault_count; i++)
 		fault_arm(&mdev->eckd.device.faults, &description->faults[i]); /* as many as there are slots */
 	config.device = &mdev->eckd.device;

@@ -242,6 +242,22 @@ def programs() -> None:
     assert struct.unpack("=i", os.pread(device.fd, 4, 120)) == (-errno.EOPNOTSUPP,), "the return code is in our order"
 
 
+def subsystem_data(device: Device, suborder: int, size: int) -> int:
+    """The unit status of a request for subsystem data; the data are at DATA."""
+    device.container.memory[0x2000:0x200C] = bytes((0x18, 0, 0, 0, 0, 0, suborder)).ljust(12, b"\0")
+    return device.start((0x27, CC, 12, 0x2000), (0x3E, SLI, size, DATA))[0]
+
+
+def others() -> None:
+    """What the host's definition says of others that have a disk, and of its control unit, is so here as well."""
+    shared, alone = Device(2), Device(0)
+    for device, count in ((shared, 2), (alone, 0)):
+        assert subsystem_data(device, 0x1C, 16410) == 0x0C
+        assert device.container.memory[DATA + 18 : DATA + 20] == bytes((0, count))
+    assert subsystem_data(shared, 0x52, 28) == 0x0E, "unit check: the control unit has none"
+    assert subsystem_data(alone, 0x52, 28) == 0x0C
+
+
 def subchannel() -> None:
     """The SCHIB in this machine's order."""
     schib = os.pread(Device().fd, 52, SCHIB)

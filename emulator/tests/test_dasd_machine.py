@@ -176,7 +176,8 @@ def test_a_disk_without_an_image_does_not_answer(host: Host) -> None:
 
 KINDS = [
     # of the disk: what is special about it; online, alias, unit address in the uid, host_access_count, has a disk
-    ({}, ("1", "0", "34", errno.EOPNOTSUPP, True)),
+    ({}, ("1", "0", "34", "1", True)),
+    ({"rejects_suborders": (0x1C,)}, ("1", "0", "34", errno.EOPNOTSUPP, True)),
     ({"other_systems": 2}, ("1", "0", "34", "3", True)),
     ({"alias": 2, "base_unit_address": 0x50}, ("1", "1", "50", errno.EOPNOTSUPP, False)),
     ({"alias": 3}, ("1", "1", "xx", errno.EOPNOTSUPP, False)),

@@ -383,7 +383,7 @@ ONLINE_MACHINE = MachineSpec(
             "0.0.0001",
             devno="0.0.1234",
             chpids=(0x1A,),
-            device=DasdSpec(dev_model=0x0A, unit_address=0x34, cylinders=100),
+            device=DasdSpec(rejects_suborders=(0x1C, 0x52, 0x53), dev_model=0x0A, unit_address=0x34, cylinders=100),
         ),
     ),
 )

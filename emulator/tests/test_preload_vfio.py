@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -86,6 +87,8 @@ class Host:
 
     def subchannel(self, number: int) -> SubchannelSpec:
         disk = DasdSpec(image=str(self.root / f"{number}.ckd"), cylinders=2, serial="0000000ABC01", unit_address=number)
+        if number == 2:
+            disk = replace(disk, other_systems=2, rejects_suborders=(0x52,))
         return SubchannelSpec(
             busid=f"0.0.{number:04x}", devno=f"0.0.7e5{number}", chpids=(0x41, 0x42), pim=0xC0, pam=0xC0, device=disk
         )
@@ -174,6 +177,7 @@ SCENARIOS = [
     "interface",
     "interrupts",
     "programs",
+    "others",
     "subchannel",
     "storage",
     "several",

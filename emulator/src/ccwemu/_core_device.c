@@ -106,18 +106,40 @@ static PyObject *device_close(DeviceObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+/* One byte, a command code or a suborder; -1 and an exception: it is none. */
+static int parse_code(PyObject *code, const char *kind)
+{
+	long number = PyLong_AsLong(code);
+
+	if (number == -1 && PyErr_Occurred())
+		return -1;
+	if (number < 0 || number > UINT8_MAX) {
+		PyErr_Format(PyExc_ValueError, "%s %ld; 0 to 255 are possible", kind, number);
+		return -1;
+	}
+	return (int)number;
+}
+
 static PyObject *device_reject(DeviceObject *self, PyObject *code)
 {
-	long command = PyLong_AsLong(code);
+	int command = parse_code(code, "command code");
 
-	if (command == -1 && PyErr_Occurred())
+	if (command < 0)
 		return NULL;
-	if (command < 0 || command > UINT8_MAX) {
-		PyErr_Format(PyExc_ValueError, "command code %ld; 0 to 255 are possible", command);
-		return NULL;
-	}
 	core_lock(&self->lock);
 	device_refuse(&self->eckd.device, (uint8_t)command);
+	pthread_mutex_unlock(&self->lock);
+	Py_RETURN_NONE;
+}
+
+static PyObject *device_reject_suborder(DeviceObject *self, PyObject *code)
+{
+	int suborder = parse_code(code, "suborder");
+
+	if (suborder < 0)
+		return NULL;
+	core_lock(&self->lock);
+	eckd_refuse_page(&self->eckd, (uint8_t)suborder);
 	pthread_mutex_unlock(&self->lock);
 	Py_RETURN_NONE;
 }
@@ -233,6 +255,7 @@ static PyMethodDef device_methods[] = {
 	{"model_of", device_model_of, METH_O | METH_STATIC, NULL},
 	{"close", FUNCTION(device_close), METH_NOARGS, NULL},
 	{"reject", FUNCTION(device_reject), METH_O, NULL},
+	{"reject_suborder", FUNCTION(device_reject_suborder), METH_O, NULL},
 	{"arm_fault", FUNCTION(device_arm_fault), METH_VARARGS, NULL},
 	{"disarm_fault", FUNCTION(device_disarm_fault), METH_VARARGS, NULL},
 	{"fault_changes", FUNCTION(device_fault_changes), METH_NOARGS, NULL},

@@ -221,9 +221,10 @@ class Device(_core.Device):
     ``announce_prefix`` tells drivers of the commands Prefix, Read Track Data and Write Track Data, which work either
     way; ``long_sense`` makes sense data of the 32-byte format; ``device_end_apart`` lets a seek's device end come
     after its channel end, once that status was taken. ``alias`` is the unit type of an alias (2: PAV, of the unit
-    ``base_unit_address``; 3: HyperPAV), ``other_systems`` how many other systems have a path group (0: the unit does
-    not tell), ``reserved`` whether one of them has the device reserved. :meth:`model_of` tells the model number of a
-    disk of so many cylinders.
+    ``base_unit_address``; 3: HyperPAV), ``other_systems`` how many other systems have a path group, ``reserved``
+    whether one of them has the device reserved. :meth:`model_of` tells the model number of a disk of so many
+    cylinders. ``reject`` makes the control unit one that does not know a command, ``reject_suborder``
+    one without these subsystem data (a suborder of Perform Subsystem Function).
 
     ``arm_fault(identity, kind, command, skip, left, sense)`` (:mod:`ccwemu.faults`) has ``left`` starts fail that
     execute the command (or ANY_COMMAND), after ``skip`` that pass; a start counts once. Raises OSError: EEXIST (the

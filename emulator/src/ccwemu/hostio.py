@@ -324,4 +324,6 @@ def make_device(dasd: DasdSpec, image: channel.Image) -> channel.Device:
     )
     for command in dasd.rejects:
         device.reject(command)
+    for suborder in dasd.rejects_suborders:
+        device.reject_suborder(suborder)
     return device

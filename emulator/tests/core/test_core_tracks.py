@@ -323,12 +323,12 @@ def test_a_damaged_track(rig: Rig) -> None:
 
 
 def test_announced_features(rig: Rig) -> None:
-    """Bits that Linux looks at: features[8] & 1, [9] & 0x20, [12] & 0x40."""
+    """Bits that Linux looks at: features[8] & 1, [9] & 0x20, [12] & 0x40, [14] & 0x80."""
     device = Device(rig.image, announce_prefix=True)
     sch = Subchannel(device, devno=1, chpids=[0x41], pim=0x80, pam=0x80, pom=0xFF)
     result = rig.run(C(0x27, bytes.fromhex("180000000000410000000000"), CC), C(0x3E, 256), sch=sch)
     page = rig.stored(result.addresses[1], 256)
-    assert {n: byte for n, byte in enumerate(page) if byte} == {8: 0x01, 9: 0x20, 12: 0x40}
+    assert {n: byte for n, byte in enumerate(page) if byte} == {8: 0x01, 9: 0x20, 12: 0x40, 14: 0x80}
 
 
 # size, IBM's name, model number in Sense ID and the characteristics

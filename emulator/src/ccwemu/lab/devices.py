@@ -26,7 +26,7 @@ _PATHS = ("subchannel", "chpids", "pim", "pam", "pom")
 _KEYS = {
     "dasd": (
         *_PATHS, "cylinders", "layout", "image", "online", "read_only", "shared", "rejects", "mounted", "files",
-        "cu_model", "dev_model", "serial", "ssid", "unit_address", "sparse",
+        "rejects_suborders", "cu_model", "dev_model", "serial", "ssid", "unit_address", "sparse",
         "swap", "volumes", "alias_of", "other_systems", "reserved",
     ),
     "virtio": (*_PATHS, "kind", "size", "mac", "image"),
@@ -189,6 +189,7 @@ def _dasd(fields: Fields, host: str, count: int) -> Make:
         read_only=fields.take("read_only", boolean, False),
         shared=fields.take("shared", boolean, False),
         rejects=fields.take("rejects", listed(integer(0, 0xFF, 16)), ()),
+        rejects_suborders=fields.take("rejects_suborders", listed(integer(0, 0xFF, 16)), ()),
         alias=alias,
         base_unit_address=base,
         other_systems=fields.take("other_systems", integer(0, 15), 0),

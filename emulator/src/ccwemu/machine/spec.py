@@ -64,6 +64,8 @@ class DasdSpec:
     """Other machines have it, too: one of them at a time can use it."""
     rejects: tuple[int, ...] = ()
     """Command codes that the control unit answers with command reject: a unit without that function."""
+    rejects_suborders: tuple[int, ...] = ()
+    """Subsystem data that the control unit does not have, by the suborder of Perform Subsystem Function."""
     online: bool = False
     """Brought online at boot."""
     alias: int = 0
@@ -71,7 +73,7 @@ class DasdSpec:
     base_unit_address: int = 0x00
     """Of a PAV alias: its base device's."""
     other_systems: int = 0
-    """How many other systems have a path group to the device; 0: its control unit does not tell."""
+    """How many other systems have a path group to the device."""
     reserved: bool = False
     """Whether another system has it reserved."""
 

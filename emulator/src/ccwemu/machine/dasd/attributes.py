@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable
 
+from ccwemu.machine.dasd.eckd import extent_size
 from ccwemu.machine.dasd.state import DasdState, MapEntry, OnlineDasd
 from ccwemu.machine.tree import Attribute, Directory
 
@@ -192,14 +193,35 @@ def _show_vendor(state: DasdState) -> str:
     return f"{state.online.configuration.vendor if state.online else ''}\n"
 
 
-def _show_space(offset: int) -> Show:
-    """A number of the volume storage query; the error of the query where the control unit does not know it."""
+def _show_volume(offset: int, size: int) -> Show:
+    """A number of the volume storage query, as it was when the disk came online; 0 where there was no answer."""
 
     def show(state: DasdState) -> str:
-        data = running(state).volume_storage
-        return f"{int.from_bytes(data[offset : offset + 4], 'big') if data else -errno.EIO}\n"
+        data = running(state).volume_storage or b""
+        return f"{int.from_bytes(data[offset : offset + size], 'big')}\n"
 
     return show
+
+
+def _show_space(offset: int) -> Show:
+    """A number that Linux asks for anew; the error of the query where the control unit does not know it."""
+
+    def show(state: DasdState) -> str:
+        online = running(state)
+        unknown = online.volume_storage is None and not online.configuration.is_alias
+        return f"{-errno.EIO}\n" if unknown else _show_volume(offset, 4)(state)
+
+    return show
+
+
+def _show_ese(state: DasdState) -> str:
+    return f"{int(bool((running(state).volume_storage or bytes(1))[0] & 0x20))}\n"
+
+
+def _show_extent_size(state: DasdState) -> str:
+    online = running(state)
+    pool = int.from_bytes((online.volume_storage or b"")[2:4], "big")
+    return f"{extent_size(online.logical_configuration, pool)}\n"
 
 
 ATTRIBUTES: tuple[tuple[str, int, Show | None, Store | None], ...] = (
@@ -209,7 +231,7 @@ ATTRIBUTES: tuple[tuple[str, int, Show | None, Store | None], ...] = (
     ("discipline", 0o444, lambda state: "ECKD\n" if state.online else "none\n", None),
     ("eer_enabled", 0o644, _show_eer, _store_eer),
     ("erplog", 0o644, _show_feature("erplog"), _store_feature("erplog")),
-    ("ese", 0o444, _running("0\n"), None),
+    ("ese", 0o444, _show_ese, None),
     ("expires", 0o644, _show_number("expires"), _store_number("expires", 1, EXPIRES_MAX)),
     ("failfast", 0o644, _show_feature("failfast"), _store_feature("failfast")),
     ("fc_security", 0o444, _running("Unsupported\n"), None),
@@ -242,19 +264,19 @@ ATTRIBUTES: tuple[tuple[str, int, Show | None, Store | None], ...] = (
 
 DIRECTORIES: dict[str, tuple[tuple[str, Show], ...]] = {
     "capacity": (
-        ("logical_capacity", _running("0\n")),
+        ("logical_capacity", _show_volume(24, 4)),
         ("space_allocated", _show_space(16)),
         ("space_configured", _show_space(20)),
     ),
     "extent_pool": (
         ("cap_at_warnlevel", _running("0\n")),
-        ("extent_size", _running("0\n")),
-        ("pool_id", _running("0\n")),
+        ("extent_size", _show_extent_size),
+        ("pool_id", _show_volume(2, 2)),
         ("pool_oos", _running("0\n")),
         ("warn_threshold", _running("0\n")),
     ),
 }
-"""Directories of attributes of mode 0444. An extent pool has only an extent-space-efficient volume."""
+"""Directories of attributes of mode 0444."""
 
 
 def _attribute(state: DasdState, name: str, mode: int, show: Show | None, store: Store | None) -> Attribute:

@@ -123,9 +123,10 @@ def bring_up(channel: ChannelDevice, vpm: int, cu_type: int, log: Log) -> Online
     features = _optional(channel, configuration, eckd.SUBORDER_FEATURES, log)
     if features is None:
         log("Reading device feature codes failed with rc=-5")
-    volume_storage = _optional(channel, configuration, eckd.SUBORDER_VOLUME_STORAGE, log)
-    _optional(channel, configuration, eckd.SUBORDER_LOGICAL_CONFIGURATION, log)
-    hosts = None
+    volume_storage = logical_configuration = hosts = None
+    if not configuration.is_alias:
+        volume_storage = _optional(channel, configuration, eckd.SUBORDER_VOLUME_STORAGE, log)
+        logical_configuration = _optional(channel, configuration, eckd.SUBORDER_LOGICAL_CONFIGURATION, log)
     if features is not None and features[_QUERY_HOST_ACCESS] & 0x80 and not configuration.is_alias:
         access = _optional(channel, configuration, eckd.SUBORDER_HOST_ACCESS, log)
         hosts = eckd.host_access_count(access) if access else None
@@ -136,6 +137,7 @@ def bring_up(channel: ChannelDevice, vpm: int, cu_type: int, log: Log) -> Online
         geometry=Geometry(characteristics.cylinders, characteristics.heads, cu_type),
         features=features or bytes(256),
         volume_storage=volume_storage,
+        logical_configuration=logical_configuration,
         hosts=hosts,
         masks=masks,
     )

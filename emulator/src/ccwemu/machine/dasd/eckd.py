@@ -241,6 +241,18 @@ def host_access_count(data: bytes) -> int:
     return sum(bool(data[20 + index * size] & 0x10) for index in range(count))
 
 
+def extent_size(data: bytes | None, pool: int) -> int:
+    """Cylinders of an extent of a pool, by the logical configuration query; 0: it tells nothing of the pool.
+
+    Linux: dasd_eckd_cpy_ext_pool_data and dasd_eckd_ext_size.
+    """
+    data = data or b""
+    for at in range(32, 32 + 8 * int.from_bytes(data[2:4], "big"), 8):
+        if int.from_bytes(data[at : at + 2], "big") == pool and data[at + 4] & 0x08:
+            return 1113 if data[at + 6] & 0x40 else 21 if data[at + 6] & 0x01 else 0
+    return 0
+
+
 def subsystem_data_program(suborder: int, lss: int, volume: int) -> list[Ccw]:
     """Perform Subsystem Function (prepare for read subsystem data) and Read Subsystem Data."""
     length, flags = SUBSYSTEM_DATA[suborder]

@@ -72,6 +72,8 @@ class OnlineDasd:
     features: bytes = bytes(256)
     volume_storage: bytes | None = None
     """Volume storage query data (28 bytes), None where the control unit has none."""
+    logical_configuration: bytes | None = None
+    """Logical configuration query data, None where the control unit has none."""
     hosts: int | None = None
     """How many systems have a path group to the device; None where the control unit does not tell."""
     masks: PathMasks = field(default_factory=PathMasks)

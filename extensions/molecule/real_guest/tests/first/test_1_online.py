@@ -36,6 +36,14 @@ def test_status_uid_and_size_are_right(linux01):
     assert linux01.file(f"/sys/block/{name}/size").content_string == f"{SECTORS}\n"
 
 
+def test_the_control_unit_tells_of_its_volume(linux01):
+    """No other system has it, and all of its space is allocated: it is fully provisioned."""
+    assert linux01.file(f"{DEVICE}/host_access_count").content_string == "1\n"
+    assert linux01.file(f"{DEVICE}/ese").content_string == "0\n"
+    for name in ("logical_capacity", "space_allocated"):
+        assert linux01.file(f"{DEVICE}/capacity/{name}").content_string == "200\n"
+
+
 def test_lsdasd_has_the_disk(linux01):
     (row,) = [line.split() for line in linux01.check_output("lsdasd").splitlines() if line.startswith("0.0.1234")]
     assert row[1] == "active"

@@ -9,7 +9,17 @@ import pytest
 
 from ccwemu.faultcli import describe, make_parser, make_request
 from ccwemu.faults.board import Board
-from ccwemu.faults.model import ANY_COMMAND, SENSES, SLOTS, Fault, FaultError, Kind, from_message, parse_sense
+from ccwemu.faults.model import (
+    ANY_COMMAND,
+    SENSES,
+    SLOTS,
+    Fault,
+    FaultError,
+    Kind,
+    describe_sense,
+    from_message,
+    parse_sense,
+)
 from ccwemu.lab.faults import subchannel_of
 from ccwemu.lab.lines import Refusal
 from ccwemu.machine.dasd.recovery import recoverable
@@ -31,6 +41,20 @@ SENSE = [
 def test_sense_bytes(text: str, found: str) -> None:
     """Up to 24 bytes are marked as of the 24-byte format (byte 27)."""
     assert parse_sense(text).hex() == found
+
+
+DESCRIBED = [
+    *[(name, f"{name} ({digits})") for name, digits in SENSES.items()],
+    ("90", "command-reject, equipment-check (90)"),
+    ("01", "01"),
+    ("00", "00"),
+    ("11" * 25, f"equipment-check, environmental ({'11' * 25})"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), DESCRIBED)
+def test_what_sense_bytes_say(text: str, said: str) -> None:
+    assert describe_sense(parse_sense(text)) == said
 
 
 USAGE = [
@@ -60,7 +84,11 @@ def test_wrong_usage(words: str, message: str, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         make_parser().parse_args(["lpar1", *words.split()])
     assert ended.value.code == 2
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message in said
+    example = said.rpartition("examples:\n" if "examples:" in said else "example:\n")[2].splitlines()[0]
+    assert example.startswith("  ccwemu fault lpar1 0.0.7e52 ")
+    make_parser().parse_args(example.split()[2:])
 
 
 REQUESTS: list[tuple[str, dict[str, Any]]] = [
@@ -79,11 +107,18 @@ def test_requests(words: str, fault: dict[str, Any]) -> None:
 
 
 def test_what_a_user_is_told() -> None:
-    request = {"action": "list", "device": "0.0.7e52"}
+    request = {"action": "list", "node": "lpar1", "device": "0.0.7e52"}
     assert describe(request, {"lines": []}) == "device 0.0.7e52: nothing is pending"
     assert describe({**request, "action": "clear"}, {"cleared": 1}) == "device 0.0.7e52: 1 fault cleared"
     fault = Fault(Kind.UNIT_CHECK, 0x86, 2, 1, parse_sense("10"), 7)
-    assert str(fault) == f"7: unit-check, sense 10{'00' * 26}80{'00' * 4}, command 86, after 2 starts, 1 start left"
+    assert str(fault) == "7: unit-check, sense equipment-check (10), command 86, after 2 starts, 1 start left"
+    armed = describe({**request, "action": "arm"}, {"fault": "1: lost-interrupt, 1 start left"}, "mine")
+    assert armed == (
+        "device 0.0.7e52: armed 1: lost-interrupt, 1 start left; take it back with: "
+        "ccwemu fault --lab mine lpar1 0.0.7e52 clear"
+    )
+    away = describe({**request, "action": "remove"}, {})
+    assert away == "device 0.0.7e52: is away; bring it back with: ccwemu fault lpar1 0.0.7e52 restore"
     assert str(Fault(Kind.LOST_INTERRUPT, left=2, identity=8)) == "8: lost-interrupt, 2 starts left"
 
 
@@ -170,7 +205,7 @@ def test_a_device_that_the_host_has_not(devices: int, said: str) -> None:
     spec = MachineSpec("lpar1", subchannels=tuple(SubchannelSpec(number, devno=number) for number in numbers))
     with pytest.raises(Refusal) as refusal:
         subchannel_of(spec, "0.0.7e52")
-    assert str(refusal.value).startswith("device 0.0.7e52: host lpar1 has no such device; it has: ")
+    assert str(refusal.value).startswith("device 0.0.7e52: there is no such device; it has: ")
     assert str(refusal.value).endswith(said)
 
 

@@ -155,9 +155,9 @@ def test_a_terminal_of_the_node(one: Labs) -> None:
         check=False,
     )
     assert done.returncode == 5
-    name, said = done.stdout.split()
-    assert name.endswith("/dev/pts/0")  # script(1) may echo a control character before it
-    assert said == "to-stderr"
+    name, said = done.stdout.split()  # script(1) may echo a control character before either
+    assert name.endswith("/dev/pts/0")
+    assert said.removeprefix("^@") == "to-stderr"
 
 
 def test_block_input_and_output_pass_through_the_disk(one: Labs) -> None:
@@ -333,14 +333,21 @@ def test_help_on_entering_a_node(command: str, capsys: pytest.CaptureFixture[str
 
 COMMANDS = "exec, shell, up, ps, wait, reboot, fault, down, validate, import, disk, guest-image"
 WRONG = [
-    ([], 2, f"ccwemu: expected a command: {COMMANDS}\n"),
-    (["go"], 2, f"ccwemu: unknown command 'go'; it is one of: {COMMANDS}\n"),
-    (["exec"], 2, "ccwemu: exec: expected the name of a node\n"),
+    ([], 2, f"ccwemu: expected a command: {COMMANDS} (ccwemu --help says what they do)\n"),
+    (["go"], 2, f"ccwemu: unknown command 'go'; it is one of: {COMMANDS} (ccwemu --help says what they do)\n"),
+    (["exec"], 2, "ccwemu: exec: expected the name of a node: ccwemu exec lpar1 -- lscss\n"),
+    (["shell"], 2, "ccwemu: shell: expected the name of a node: ccwemu shell lpar1\n"),
     (["exec", "lpar1"], 2, "ccwemu: exec: expected a command to run on lpar1: ccwemu exec lpar1 -- COMMAND\n"),
     (["exec", "-x", "lpar1"], 2, "ccwemu: exec: unknown option '-x'\n"),
     (["exec", "lpar9", "--", "id"], 1, "ccwemu: node lpar9: lab one has no such node; it has: lpar1, one-guest\n"),
     (["exec", "--lab", "x", "lpar1", "id"], 1,
-     "ccwemu: lab x: is not running (running: one); start it with: ccwemu up LAB.yml\n"),
+     "ccwemu: lab x: is not there; labs are: one; start it with: ccwemu up LAB.yml\n"),
+    (["down", "x"], 1, "ccwemu: lab x: is not there; labs are: one\n"),
+    (["reboot", "one-guest"], 1, "ccwemu: node one-guest: is a guest of lab one, expected a host; it has: lpar1\n"),
+    (["fault", "one-guest", "0.0.7e52", "list"], 1,
+     "ccwemu: node one-guest: is a guest of lab one, expected a host; it has: lpar1\n"),
+    (["fault", "lpar1", "0.0.16ca", "list"], 1,
+     "ccwemu: host lpar1: 0.0.16ca is the number of a subchannel; its device is 0.0.7e52\n"),
     (["exec", "one-guest", "id"], 1,
      "ccwemu: guest one-guest: is not running; start it on its host lpar1 with qemu-system-s390x\n"),
     (["reboot", "lpar9"], 1, "ccwemu: node lpar9: lab one has no such node; it has: lpar1, one-guest\n"),
@@ -353,6 +360,36 @@ WRONG = [
 def test_wrong_use(one: Labs, words: list[str], status: int, message: str) -> None:
     done = one(*words)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", message)
+
+
+def test_down_of_no_lab(labs: Labs, one: Labs, tmp_path: Path) -> None:
+    done = one("down", "--if-exists", "x")
+    assert (done.returncode, done.stdout) == (0, "lab x was not there\n")
+    nothing = Labs(tmp_path)
+    done = nothing("down", "--all")
+    assert (done.returncode, done.stdout) == (0, f"no lab is there (looked in {nothing.home})\n")
+    hint = f"no lab is running (looked in {nothing.home}); start one with: ccwemu up seed, or ccwemu up LAB.yml\n"
+    for words, said in (
+        (("down", "x"), f"ccwemu: lab x: is not there; labs are: none (looked in {nothing.home})\n"),
+        (("exec", "lpar1", "id"), f"ccwemu: {hint}"),
+    ):
+        done = nothing(*words)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    listed = nothing("ps")
+    assert (listed.returncode, listed.stderr) == (0, f"ccwemu: {hint}")
+
+
+PARSED = ["up", "ps", "wait", "reboot", "fault", "down", "validate", "import", "disk", "guest-image"]
+
+
+@pytest.mark.parametrize("command", PARSED)
+def test_wrong_use_is_told_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--nonsense"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"ccwemu {command}: ") and f"\nusage: ccwemu {command} " in said
+    assert f"\n  ccwemu {command}" in said.partition("\nexample")[2]
 
 
 def test_up_of_a_running_lab(one: Labs) -> None:

@@ -19,7 +19,7 @@ hosts:
 """
 
 WRONG = [
-    ("lab: one\n", "1: : nothing found; expected the key 'hosts'"),
+    ("lab: one\n", "1: nothing found; expected the key 'hosts'"),
     ("lab: One\nhosts: {a: {}}\n", "1: lab: found 'One'; expected a name of small letters, digits and hyphens"),
     ("lab: one\nhosts: [a]\n", "2: hosts: found a list; expected a mapping (key: value)"),
     ("lab: one\nhosts: {}\n", "2: hosts: found no host; expected at least one"),

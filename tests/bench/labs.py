@@ -53,7 +53,7 @@ class Lab:
         self._environment = {**os.environ, "CCWEMU_HOME": str(self.home)}
         file = work / f"{name}.yml"
         file.write_text(definition(name, hosts, guests), encoding="ascii")
-        self.command("down", name)
+        self.command("down", "--if-exists", name)
         begin = time.monotonic()
         self.command("up", str(file))
         self.seconds = time.monotonic() - begin

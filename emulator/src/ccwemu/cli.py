@@ -32,7 +32,7 @@ usage: ccwemu COMMAND ...
                              reboot a host
   fault [--lab LAB] HOST DEVICE KIND ...
                              have a device meet a fault
-  down [LAB | --all] [--keep]
+  down [LAB | --all] [--keep] [--if-exists]
                              end a lab and remove it (--keep: leave disks and file systems for the next up)
   validate LAB.yml           check a lab's definition
   import HOST.json ... [-o LAB.yml]
@@ -72,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ccwemu {version('ccwemu')}")
         return 0
     found = f"unknown command {command!r}; it is one of" if command else "expected a command"
-    print(f"ccwemu: {found}: {', '.join(['exec', 'shell', *_COMMANDS])}", file=sys.stderr)
+    known = ", ".join(["exec", "shell", *_COMMANDS])
+    print(f"ccwemu: {found}: {known} (ccwemu --help says what they do)", file=sys.stderr)
     return 2
 
 
@@ -130,7 +131,8 @@ def _enter_arguments(command: str, rest: list[str]) -> tuple[str | None, str, li
         else:
             _usage(f"{command}: unknown option {option!r}")
     if not words or words[0] == "--":
-        _usage(f"{command}: expected the name of a node")
+        example = "exec lpar1 -- lscss" if command == "exec" else "shell lpar1"
+        _usage(f"{command}: expected the name of a node: ccwemu {example}")
     node = words.pop(0)
     if words[:1] == ["--"]:
         words.pop(0)
@@ -152,7 +154,7 @@ def _usage(text: str) -> NoReturn:
 
 
 def _up(command: str, rest: list[str]) -> int:
-    parser = parser_of(command, "Start a lab.")
+    parser = parser_of(command, "Start a lab.", "ccwemu up seed\nccwemu up mine.yml")
     parser.add_argument("definition", metavar="LAB.yml", help="the lab's definition; seed: the one that comes along")
     parser.add_argument("--name", metavar="LAB", type=_lab_name, help="a name instead of the definition's")
     arguments = parser.parse_args(rest)
@@ -183,7 +185,7 @@ def _lab_name(text: str) -> str:
 
 
 def _validate(command: str, rest: list[str]) -> int:
-    parser = parser_of(command, "Check a lab's definition.")
+    parser = parser_of(command, "Check a lab's definition.", "ccwemu validate mine.yml")
     parser.add_argument("definition", metavar="LAB.yml")
     arguments = parser.parse_args(rest)
     from ccwemu.lab.fields import LabError
@@ -199,16 +201,19 @@ def _validate(command: str, rest: list[str]) -> int:
 
 
 def _down(command: str, rest: list[str]) -> int:
-    parser = parser_of(command, "End a lab and remove its directory.")
+    parser = parser_of(command, "End a lab and remove its directory.", "ccwemu down\nccwemu down seed")
     parser.add_argument("lab", metavar="LAB", nargs="?", help="default: the only one")
     parser.add_argument("--lab", dest="named", metavar="LAB")
     parser.add_argument("--all", action="store_true", help="every lab")
+    parser.add_argument("--if-exists", action="store_true", help="no error where there is no such lab")
     parser.add_argument("--keep", action="store_true", help="keep disks and file systems for the next up")
     arguments = parser.parse_args(rest)
     from ccwemu.lab import control, state
 
     given = arguments.lab or arguments.named
     names = state.labs() if arguments.all else [given or _only_lab()]
+    if not names:
+        print(f"no lab is there (looked in {state.home()})")
     progress = Progress()
     for name in names:
         progress(f"ending lab {name}")
@@ -218,7 +223,9 @@ def _down(command: str, rest: list[str]) -> int:
             return fail(error)
         finally:
             progress.stop()
-        print(f"lab {name} has ended" if done else f"lab {name} was not running")
+        if not done and not arguments.if_exists:
+            return fail(state.missing(name))
+        print(f"lab {name} has ended" if done else f"lab {name} was not there")
     return 0
 
 
@@ -249,7 +256,7 @@ def _fault(command: str, rest: list[str]) -> int:
 
 
 def _ps(command: str, rest: list[str]) -> int:
-    parser = parser_of(command, "The labs and their nodes.")
+    parser = parser_of(command, "The labs and their nodes.", "ccwemu ps")
     parser.add_argument("--json", action="store_true", help="for programs")
     arguments = parser.parse_args(rest)
     from ccwemu.lab import state
@@ -263,6 +270,8 @@ def _ps(command: str, rest: list[str]) -> int:
         return 0
     table = [["LAB", "NODE", "ROLE", "HOST", "STATE", "PID"]]
     table += [[str(row[key] or "-") for key in ("lab", "node", "role", "host", "state", "pid")] for row in rows]
+    if not rows:
+        print(f"ccwemu: {state.none_there()}", file=sys.stderr)
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for line in table:
         print("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())

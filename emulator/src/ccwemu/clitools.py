@@ -7,8 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import argparse
     import threading
+
+    from ccwemu.usage import Parser
 
 _PROGRESS_AFTER = 1.0
 """Seconds after which a user is told what is being done."""
@@ -44,7 +45,8 @@ def fail(error: Exception | str, status: int = 1) -> int:
     return status
 
 
-def parser_of(command: str, description: str) -> argparse.ArgumentParser:
-    import argparse
+def parser_of(command: str, description: str, examples: str) -> Parser:
+    """The parser of a subcommand. ``examples``: lines that can be copied."""
+    from ccwemu.usage import Parser
 
-    return argparse.ArgumentParser(prog=f"ccwemu {command}", description=description)
+    return Parser(prog=f"ccwemu {command}", description=description, examples=examples)

@@ -193,7 +193,7 @@ def info(path: str | os.PathLike[str]) -> Description:
     try:
         image = channel.Image.open(target, writable=False)
     except (OSError, channel.ImageError) as error:
-        raise DiskError(f"{target}: {error}") from error
+        raise DiskError(str(error) if isinstance(error, channel.ImageError) else f"{target}: {error}") from error
     try:
         geometry = _geometry(image)
         found = labels.Labels()
@@ -210,7 +210,7 @@ def info(path: str | os.PathLike[str]) -> Description:
             partitions=found.partitions,
         )
     except (OSError, channel.ImageError) as error:
-        raise DiskError(f"{target}: {error}") from error
+        raise DiskError(str(error) if isinstance(error, channel.ImageError) else f"{target}: {error}") from error
     finally:
         image.close()
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from ccwemu import disk, diskcheck
 from ccwemu.clitools import Progress, fail, parser_of
+from ccwemu.usage import Parser
 
 
 def run(command: str, words: Sequence[str]) -> int:
@@ -22,13 +23,19 @@ def run(command: str, words: Sequence[str]) -> int:
         return fail(error)
 
 
-def _arguments(command: str) -> argparse.ArgumentParser:
-    top = parser_of(command, "Disk images (CKD, as Hercules uses them).")
+def _arguments(command: str) -> Parser:
+    top = parser_of(
+        command,
+        "Disk images (CKD, as Hercules uses them).",
+        "ccwemu disk create data.ckd --cylinders 100\nccwemu disk info data.ckd",
+    )
     actions = top.add_subparsers(required=True, metavar="ACTION")
 
-    create = actions.add_parser("create", help="make an image")
+    create = actions.add_parser(
+        "create", help="make an image", examples="ccwemu disk create data.ckd --cylinders 100 --filesystem ext4"
+    )
     create.add_argument("path", metavar="IMAGE")
-    create.add_argument("--cylinders", type=int, required=True, metavar="N", help="its size; one has 15 tracks")
+    create.add_argument("--cylinders", type=_cylinders, required=True, metavar="N", help="its size; one has 15 tracks")
     layout = "cdl: one partition (default); ldl: blocks only"
     create.add_argument("--layout", choices=disk.LAYOUTS, default="cdl", help=layout)
     create.add_argument("--volser", default="0X0000", help="volume serial, of layout cdl (0X0000)")
@@ -41,15 +48,25 @@ def _arguments(command: str) -> argparse.ArgumentParser:
         ("check", _check, "look at every record of every track, and say what is wrong and where"),
         ("recover", _recover, "finish the track that a killed program left unfinished, and remove its journal"),
     ):
-        simple = actions.add_parser(name, help=text)
+        simple = actions.add_parser(name, help=text, examples=f"ccwemu disk {name} data.ckd")
         simple.add_argument("path", metavar="IMAGE")
         simple.set_defaults(action=action)
 
-    dump = actions.add_parser("dump", help="show a track or a record: count fields, keys and data")
+    dump = actions.add_parser(
+        "dump",
+        help="show a track or a record: count fields, keys and data",
+        examples="ccwemu disk dump data.ckd 0/0\nccwemu disk dump data.ckd 0/0/3",
+    )
     dump.add_argument("path", metavar="IMAGE")
     dump.add_argument("track", metavar="CYLINDER/HEAD[/RECORD]", type=_track)
     dump.set_defaults(action=_dump)
     return top
+
+
+def _cylinders(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number of cylinders")
+    return int(text)
 
 
 def _track(text: str) -> diskcheck.Track:

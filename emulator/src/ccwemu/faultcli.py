@@ -20,6 +20,7 @@ from ccwemu.faults.model import (
     parse_count,
     parse_sense,
 )
+from ccwemu.usage import Parser
 
 Parsed = TypeVar("Parsed")
 
@@ -31,6 +32,16 @@ _HELP = {
     "list": "what is still to come",
     "clear": "forget what is armed",
 }
+
+
+_OPTIONS = {"unit-check": " --sense equipment-check --count 11", "lost-interrupt": " --after 10"}
+
+
+def _example(kind: str) -> str:
+    return f"ccwemu fault lpar1 0.0.7e52 {kind}{_OPTIONS.get(kind, '')}"
+
+
+EXAMPLES = "\n".join(_example(kind) for kind in _HELP)
 
 
 def parse_device(text: str) -> str:
@@ -52,9 +63,13 @@ def _checked(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
     return convert
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = parser_of("fault", "Have a device of an emulated host meet a fault, be it used by the host or by a guest.")
-    parser.epilog = f"Names of sense bytes: {', '.join(SENSES)}."
+def make_parser() -> Parser:
+    parser = parser_of(
+        "fault",
+        "Have a device of an emulated host meet a fault, be it used by the host or by a guest. "
+        f"KIND is one of: {', '.join(_HELP)}.",
+        EXAMPLES,
+    )
     parser.add_argument("--lab", metavar="LAB", help="default: the lab that has the host")
     parser.add_argument("host", metavar="HOST")
     parser.add_argument(
@@ -62,18 +77,20 @@ def make_parser() -> argparse.ArgumentParser:
     )
     actions = parser.add_subparsers(dest="action", metavar="KIND", required=True)
     for name, text in _HELP.items():
-        action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        action = actions.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", examples=_example(name)
+        )
         if name in (Kind.UNIT_CHECK.word, Kind.LOST_INTERRUPT.word):
             _add_starts(action)
         if name == Kind.UNIT_CHECK.word:
             action.add_argument(
                 "--sense", type=_checked(parse_sense), required=True, metavar="HEX|NAME",
-                help="sense bytes, filled up with zeros to 24 or 32; or a name",
+                help=f"sense bytes, filled up with zeros to 24 or 32; or one of {', '.join(SENSES)}",
             )  # fmt: skip
     return parser
 
 
-def _add_starts(action: argparse.ArgumentParser) -> None:
+def _add_starts(action: Parser) -> None:
     def count(lowest: int) -> Callable[[str], int]:
         return _checked(lambda text: parse_count(text, lowest))
 
@@ -96,15 +113,16 @@ def make_request(arguments: argparse.Namespace) -> dict[str, Any]:
     return request
 
 
-def describe(request: dict[str, Any], answer: dict[str, Any]) -> str:
-    """What the user is told of an answer."""
+def describe(request: dict[str, Any], answer: dict[str, Any], lab: str | None = None) -> str:
+    """What the user is told of an answer. ``lab``: the one that was named on the command line."""
     device = f"device {request['device']}"
+    again = f"ccwemu fault {f'--lab {lab} ' if lab else ''}{request['node']} {request['device']}"
     count = answer.get("cleared")
     return {
-        "arm": f"{device}: armed {answer.get('fault')}",
+        "arm": f"{device}: armed {answer.get('fault')}; take it back with: {again} clear",
         "list": "\n".join(answer.get("lines") or [f"{device}: nothing is pending"]),
         "clear": f"{device}: {count} fault{'' if count == 1 else 's'} cleared",
-        "remove": f"{device}: is away",
+        "remove": f"{device}: is away; bring it back with: {again} restore",
         "restore": f"{device}: is there again",
     }[str(request["action"])]
 
@@ -114,11 +132,11 @@ def main(argv: Sequence[str]) -> int:
     arguments = make_parser().parse_args(argv)
     from ccwemu.lab import lines, state
 
-    found = state.lab_of_node(arguments.host, arguments.lab)
+    found = state.lab_of_host(arguments.host, arguments.lab)
     request = make_request(arguments)
     try:
         answer = lines.ask(os.path.join(state.lab_directory(found.lab), "control.sock"), request)
     except (OSError, lines.Refusal) as error:
         return fail(f"host {arguments.host}: {error}")
-    print(describe(request, answer))
+    print(describe(request, answer, arguments.lab))
     return 0

@@ -44,7 +44,7 @@ class Lab:
         definition = self._home.parent / "lab.yml"
         definition.write_text(DEFINITION, encoding="utf-8")
         self.run("guest-image", "build", timeout=1200)
-        self.run("down", LAB)  # one that was left by a run that was killed
+        self.run("down", "--if-exists", LAB)  # one that was left by a run that was killed
         self.run("up", str(definition))
         try:
             self.run("exec", HOST, "--", "sh", "-s", "give", UUID, "0.0.7e52", "0.0.16ca", stdin=GIVE.read_text())

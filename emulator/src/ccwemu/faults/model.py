@@ -51,6 +51,10 @@ SENSES = {
 """Names of sense bytes that Linux's error recovery tells apart; the rest of the 24 bytes are zeros."""
 
 
+_SHORT_END = bytes([0, 0, 0, SHORT_FORMAT, 0, 0, 0, 0])
+"""Bytes 24 to 31 of sense bytes of the 24-byte format."""
+
+
 class FaultError(ValueError):
     """Something of a fault that cannot be; the text says what was found and what is expected."""
 
@@ -83,7 +87,7 @@ class Fault:
     def __str__(self) -> str:
         parts = [f"{self.identity}: {self.kind.word}"]
         if self.kind is Kind.UNIT_CHECK:
-            parts.append(f"sense {self.sense.hex()}")
+            parts.append(f"sense {describe_sense(self.sense)}")
         if self.command != ANY_COMMAND:
             parts.append(f"command {self.command:02x}")
         if self.skip:
@@ -134,6 +138,23 @@ def parse_sense(text: str) -> bytes:
     if len(found) <= SHORT_SENSE_SIZE:
         sense[27] |= SHORT_FORMAT
     return bytes(sense)
+
+
+def describe_sense(sense: bytes) -> str:
+    """The name of sense bytes and their digits, or the names of all that is said in them: ``equipment-check (10)``.
+
+    Left out are zeros at the end, and the mark of the 24-byte format.
+    """
+    short = sense[SHORT_SENSE_SIZE:] == _SHORT_END
+    digits = (sense[:SHORT_SENSE_SIZE] if short else sense).rstrip(b"\0").hex() or "00"
+    number = int.from_bytes(sense, "big")
+    exact = [name for name, text in SENSES.items() if text == digits]
+    names = exact or [name for name, text in SENSES.items() if not _bits(text) & ~number]
+    return f"{', '.join(names)} ({digits})" if names else digits
+
+
+def _bits(text: str) -> int:
+    return int.from_bytes(bytes.fromhex(text).ljust(SENSE_SIZE, b"\0"), "big")
 
 
 def parse_command(text: str) -> int:

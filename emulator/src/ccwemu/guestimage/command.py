@@ -3,34 +3,39 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
 
+from ccwemu.clitools import fail, parser_of
+
 
 def main(words: Sequence[str]) -> int:
     """Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="ccwemu guest-image",
-        description="Kernel and root file system of guests of kind real, made from Debian's s390x packages.",
+    parser = parser_of(
+        "guest-image",
+        "Kernel and root file system of guests of kind real, made from Debian's s390x packages.",
+        "ccwemu guest-image build\nccwemu guest-image list",
     )
-    actions = parser.add_subparsers(dest="action", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     from ccwemu.guestimage import image
     from ccwemu.guestimage.tools import Missing
 
-    build = actions.add_parser("build", help="build an image, unless it is there")
+    build = actions.add_parser(
+        "build", help="build an image, unless it is there", examples="ccwemu guest-image build --kernel 6.12"
+    )
     build.add_argument("--kernel", metavar="SERIES", default="6.1", help=f"{' or '.join(image.KERNELS)}; default 6.1")
-    actions.add_parser("list", help="the images that are there")
-    actions.add_parser("prune", help="remove those that no guest would be started from")
+    actions.add_parser("list", help="the images that are there", examples="ccwemu guest-image list")
+    actions.add_parser(
+        "prune", help="remove those that no guest would be started from", examples="ccwemu guest-image prune"
+    )
     arguments = parser.parse_args(words)
     try:
         if arguments.action == "build":
             return _build(arguments.kernel)
         return _list() if arguments.action == "list" else _prune()
     except Missing as problem:
-        print(f"ccwemu: {problem}", file=sys.stderr)
-        return 1
+        return fail(problem)
 
 
 def _build(kernel: str) -> int:

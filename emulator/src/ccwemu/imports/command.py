@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ccwemu.clitools import fail
+from ccwemu.clitools import fail, parser_of
 from ccwemu.imports.definition import Imported, define
 from ccwemu.imports.document import read
 from ccwemu.lab.fields import LabError
@@ -26,10 +25,11 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 
 def main(words: Sequence[str]) -> int:
     """Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="ccwemu import",
-        description="Write the definition of a lab whose hosts are as real ones are. What is told of a real host is "
-        "what the module zkvm.vfio_ccw.host_export returns, as JSON.",
+    parser = parser_of(
+        "import",
+        "Write the definition of a lab whose hosts are as real ones are. What is told of a real host is what the "
+        "module zkvm.vfio_ccw.host_export returns, as JSON.",
+        "ccwemu import lpar1=lpar1.json -o twin.yml",
     )
     parser.add_argument("hosts", nargs="+", metavar="[NAME=]HOST.json", help="a description; NAME: of the lab's host")
     parser.add_argument("-o", "--output", metavar="LAB.yml", help="default: standard output")

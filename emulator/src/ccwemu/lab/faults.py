@@ -61,7 +61,10 @@ def subchannel_of(spec: MachineSpec, device: str) -> SubchannelSpec:
         known = [sch.devno for sch in spec.subchannels if sch.type == IO and sch.devno]
         more = f" and {len(known) - NAMED} more (lscss)" if len(known) > NAMED else ""
         has = ", ".join(known[:NAMED]) or "none"
-        raise Refusal("ENODEV", f"device {device}: host {spec.name} has no such device; it has: {has}{more}")
+        below = [sch.devno for sch in spec.subchannels if sch.busid == device and sch.devno]
+        if below:
+            raise Refusal("ENODEV", f"{device} is the number of a subchannel; its device is {below[0]}")
+        raise Refusal("ENODEV", f"device {device}: there is no such device; it has: {has}{more}")
     return found[0]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import shorten
 from typing import Any, TypeVar, cast
 
 import yaml
@@ -18,6 +19,8 @@ T = TypeVar("T")
 Convert = Callable[["Value"], T]
 
 _REQUIRED: Any = object()
+SHOWN = 60
+"""Letters of what was found that an error shows."""
 
 
 class LabError(Exception):
@@ -34,12 +37,13 @@ class Value:
 
     def error(self, found: str, expected: str) -> LabError:
         line = self.node.start_mark.line + 1
-        return LabError(f"{self.file}:{line}: {self.key}: {found}; expected {expected}")
+        key = f"{self.key}: " if self.key else ""
+        return LabError(f"{self.file}:{line}: {key}{found}; expected {expected}")
 
     def describe(self) -> str:
         """What stands here, for an error."""
         if isinstance(self.node, yaml.ScalarNode):
-            return "nothing" if self.is_empty() else repr(self.node.value)
+            return "nothing" if self.is_empty() else repr(shorten(self.node.value, SHOWN, placeholder=" ..."))
         return "a list" if isinstance(self.node, yaml.SequenceNode) else "a mapping"
 
     def is_empty(self) -> bool:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 from ccwemu.lab.lines import Message, Refusal
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from ccwemu.lab.host import Boot
     from ccwemu.machine.ipl import Ipl
+    from ccwemu.usage import Parser
 
 SEEDS = 1_000_000
 """One that is not given is drawn below this."""
@@ -44,7 +44,7 @@ def main(rest: Sequence[str]) -> int:
     from ccwemu.lab import lines, state
 
     arguments = make_parser().parse_args(rest)
-    found = state.lab_of_node(arguments.node, arguments.lab)
+    found = state.lab_of_host(arguments.node, arguments.lab)
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(SEEDS)
     request = {"op": "reboot", "node": arguments.node, "seed": seed, "renumber": arguments.renumber}
     try:
@@ -61,16 +61,17 @@ def main(rest: Sequence[str]) -> int:
     return 0
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     from ccwemu.clitools import parser_of
 
     parser = parser_of(
         "reboot",
         "Reboot a host: its kernel's state is gone, its file systems and disks stay. The order of uevents, and which "
         "devices answer late, is drawn from a seed.",
+        "ccwemu reboot lpar1\nccwemu reboot lpar1 --seed 7 --verbose",
     )
     parser.add_argument("node", metavar="HOST")
-    parser.add_argument("--lab")
+    parser.add_argument("--lab", metavar="LAB", help="default: the lab that has the host")
     parser.add_argument("--seed", metavar="N", type=_seed, help="draw as a reboot did that has printed this seed")
     parser.add_argument("--renumber", action="store_true", help="have devices on other subchannels than before")
     parser.add_argument("--verbose", action="store_true", help="print what userspace did, in order")
@@ -81,5 +82,5 @@ def _seed(text: str) -> int:
     import argparse
 
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 0")
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number of at least 0")
     return int(text)

@@ -94,12 +94,21 @@ def labs() -> list[str]:
     return [name for name in names if os.path.exists(os.path.join(home(), name, "state.json"))]
 
 
+def none_there() -> str:
+    """What is said where there is no lab at all."""
+    return f"no lab is running (looked in {home()}); start one with: ccwemu up seed, or ccwemu up LAB.yml"
+
+
+def missing(lab: str) -> str:
+    """What is said of a lab that is not there."""
+    return f"lab {lab}: is not there; labs are: {', '.join(labs()) or f'none (looked in {home()})'}"
+
+
 def running(lab: str) -> LabState:
     """The state of a lab that runs. Raises StateError."""
     state = read(lab)
     if state is None:
-        others = ", ".join(labs()) or "none"
-        raise StateError(f"lab {lab}: is not running (running: {others}); start it with: ccwemu up LAB.yml")
+        raise StateError(f"{missing(lab)}; start it with: ccwemu up LAB.yml")
     if not state.running:
         raise StateError(
             f"lab {lab}: is dead: its process {state.daemon_pid} is gone; the reason may be in "
@@ -114,7 +123,7 @@ def find_lab(given: str | None) -> LabState:
         return running(given)
     names = labs()
     if not names:
-        raise StateError(f"no lab is running (looked in {home()}); start one with: ccwemu up LAB.yml")
+        raise StateError(none_there())
     if len(names) > 1:
         raise StateError(f"several labs are there: {', '.join(names)}; say which with --lab NAME")
     return running(names[0])
@@ -146,6 +155,15 @@ def lab_of_node(node: str, lab: str | None) -> LabState:
         state = running(lab)
     if node not in state.nodes:
         raise StateError(f"node {node}: lab {state.lab} has no such node; it has: {', '.join(state.nodes)}")
+    return state
+
+
+def lab_of_host(name: str, lab: str | None) -> LabState:
+    """The running lab that has this host. Raises StateError, also where it is a guest."""
+    state = lab_of_node(name, lab)
+    if state.nodes[name]["role"] != "host":
+        hosts = ", ".join(node for node, entry in state.nodes.items() if entry["role"] == "host")
+        raise StateError(f"node {name}: is a guest of lab {state.lab}, expected a host; it has: {hosts}")
     return state
 
 

@@ -158,6 +158,22 @@ moved.
 A boot order is a device's (`bootindex`) or the domain's (`<boot dev=...>` in `<os>`), not both. libvirt writes
 `<boot dev='hd'/>` where nothing is said; that one gives way to a device's.
 
+`libvirt_guest` gives a running guest the devices that it has not yet, too (`live`), and never takes one from it. What
+cannot be done so (a device at another number, or with a place in the boot order) waits for the guest's next start, and
+`restart_required` says that it is due.
+
+## With the playbooks
+
+`guest_hypervisor: libvirt` for a guest, and `provision`, `release` and `move` go by its domain:
+
+- `provision` defines the domain or adds to the one that is there, and starts it; one that runs gets its disks while it
+  runs. What libvirt is known not to do is said before anything is changed.
+- `release` and `move` set the disks offline in the guest and detach them, and the guest runs on. The domain stays
+  defined, with all that libvirt and its administrator put into it; `guest_state: absent` of the role `guest` undefines
+  one.
+- With `guest_live: false` a running guest is left alone: `provision` says that it has to be restarted, which
+  `guest_restart_ok` does, and `release` shuts it down, as without libvirt.
+
 ## With other collections
 
 Nothing here needs another collection. Whoever defines domains by `community.libvirt` takes the XML from here:

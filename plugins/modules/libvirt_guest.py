@@ -108,6 +108,13 @@ options:
   autostart:
     description: Whether libvirt starts the guest with the host. By default that stays as it is.
     type: bool
+  live:
+    description:
+      - Whether a guest that runs gets devices that it has not yet while it runs (C(virsh attach-device --live)).
+      - No device is taken from a running guest that way, that does M(zkvm.vfio_ccw.libvirt_hostdev). One that is to be
+        elsewhere, or has a place in the boot order, waits for the guest's next start; see RV(restart_required).
+    type: bool
+    default: true
   shutdown:
     description:
       - How a guest is ended.
@@ -229,6 +236,7 @@ def main() -> None:
             "environment": {"type": "dict", "default": {}},
             "console": {"type": "str"},
             "autostart": {"type": "bool"},
+            "live": {"type": "bool", "default": True},
             "uri": {"type": "str", "default": URI},
         },
         supports_check_mode=True,

@@ -41,6 +41,8 @@ class LibvirtGuest:
     """Whether it is started with the host; None: as it is."""
     console: str | None = None
     """Where libvirt writes a copy of the console; "" for nowhere, None for its own place."""
+    live: bool = True
+    """Whether it gets devices while it runs."""
 
     @property
     def log(self) -> str:

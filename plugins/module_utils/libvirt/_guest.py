@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._host import Host
@@ -17,8 +17,11 @@ from ..qemu._guest import BadGuest, Hypervisor, Shutdown, hypervisor, parse_gues
 from ..refusals._rows_guest import look
 from ..refusals._rows_libvirt import LibvirtCase
 from ..refusals._table import LIBVIRT_ROWS, Refusal, Refused, check_guest
-from ._definition import TYPES, LibvirtGuest, definition
-from ._domain import boot_orders, taken
+from ._definition import TYPES, LibvirtGuest, definition, with_hostdevs
+from ._domain import boot_orders, hostdevs, taken
+from ._live import Running
+from ._plan import ATTACH, LIVE, Change
+from ._plan import after as devices_after
 from ._versions import LibvirtVersion
 from ._virsh import STDIN, DomainInfo, LibvirtError, Virsh, said
 from ._xml import dump, fit, same, without_secrets
@@ -60,7 +63,9 @@ def parse_libvirt_guest(
     """From the module's parameters. Raises GuestError that lists everything wrong."""
     environment = {str(name): str(value) for name, value in (params.get("environment") or {}).items()}
     guest = parse_guest({**params, "binary": params.get("emulator") or ""}, accel, there)
-    made = LibvirtGuest(guest, libvirt, environment, params.get("autostart"), params.get("console"))
+    made = LibvirtGuest(
+        guest, libvirt, environment, params.get("autostart"), params.get("console"), params.get("live", True)
+    )
     wrong = [*_unfit_names(made), *_unfit_texts(made)]
     if wrong:
         raise BadGuest(f"guest {guest.name}: " + "; ".join(wrong) + ". Nothing was changed.")
@@ -102,6 +107,47 @@ def domain_hypervisor(host: Host, virsh: Virsh, emulator: str, accel: str, given
     return hypervisor(host, emulator, given)
 
 
+@dataclass(frozen=True)
+class Todo:
+    """What leads to the wanted state. ``new``: the definition that is to be, None where there is to be none.
+
+    ``attach``: what the running guest gets.
+    """
+
+    new: ET.Element | None = None
+    define: bool = False
+    attach: tuple[Change, ...] = ()
+    autostart: bool = False
+    start: bool = False
+    stop: bool = False
+    undefine: bool = False
+
+
+def plan(wanted: LibvirtGuest, seen: SeenDomain, state: str) -> Todo:
+    """``state``: present, started, stopped, absent."""
+    if state not in ("present", "started"):
+        persistent = seen.info is not None and seen.info.persistent
+        return Todo(stop=seen.active, undefine=state == "absent" and persistent)
+    new = definition(wanted, seen.config)
+    return Todo(
+        new=new,
+        define=not same(new, seen.config),
+        attach=_comes(wanted, seen.live) if wanted.live and seen.live is not None else (),
+        autostart=wanted.autostart not in (None, seen.info.autostart if seen.info else False),
+        start=state == "started" and not seen.active,
+    )
+
+
+def _comes(wanted: LibvirtGuest, live: ET.Element) -> tuple[Change, ...]:
+    """Devices that the running guest has not yet. A boot order, or a number that is taken, waits for its next start."""
+    there, numbers = {one.uuid for one in hostdevs(live)}, {number for number, _who in taken(live)}
+    return tuple(
+        Change(ATTACH, LIVE, one)
+        for one in wanted.hostdevs
+        if one.uuid not in there and one.boot is None and one.devno not in numbers
+    )
+
+
 def converge_libvirt_guest(
     host: Host, virsh: Virsh, wanted: LibvirtGuest, state: str, shutdown: Shutdown, check_mode: bool
 ) -> dict[str, Any]:
@@ -109,41 +155,41 @@ def converge_libvirt_guest(
 
     Raises Refused before anything is changed, LibvirtError.
     """
-    name = wanted.guest.name
-    seen = see_domain(virsh, name)
-    keep = state in ("present", "started")
-    start, stop = state == "started" and not seen.active, state in ("stopped", "absent") and seen.active
-    autostart = keep and wanted.autostart not in (None, seen.info.autostart if seen.info else False)
-    new = definition(wanted, seen.config) if keep else None
-    if new is not None:
-        _check(host, wanted, new, start, check_mode)
-    define = new is not None and not same(new, seen.config)
-    undefine = state == "absent" and seen.info is not None and seen.info.persistent
-    actions = _actions(wanted, define, start, stop, undefine, autostart)
+    seen = see_domain(virsh, wanted.guest.name)
+    todo = plan(wanted, seen, state)
+    if todo.new is not None:
+        _check(host, wanted, todo.new, todo, check_mode)
     if not check_mode:
-        if define:
-            virsh.run("define", STDIN, xml=new)
-            new = virsh.domain(name, inactive=True)
-        if autostart:
-            virsh.run("autostart", "--domain", name, *([] if wanted.autostart else ["--disable"]))
-        if start:
-            _start(virsh, name)
-        if stop:
-            stop_domain(host, virsh, name, shutdown)
-        if undefine:
-            virsh.run("undefine", "--domain", name)
-    return _result(wanted, seen, new, state, actions)
+        todo = _do(host, virsh, wanted, todo, shutdown)
+    return _result(wanted, seen, todo, state)
 
 
-def _result(
-    wanted: LibvirtGuest, seen: SeenDomain, new: ET.Element | None, state: str, actions: list[dict[str, str]]
-) -> dict[str, Any]:
-    name, keep, ran = wanted.guest.name, new is not None, seen.active
-    steps = [action["step"] for action in actions]
-    runs = (ran or "start" in steps) and "stop" not in steps
-    outdated = keep and seen.live is not None and not same(definition(wanted, seen.live), seen.live)
+def _do(host: Host, virsh: Virsh, wanted: LibvirtGuest, todo: Todo, shutdown: Shutdown) -> Todo:
+    """What was done, with the definition as libvirt has it."""
+    name = wanted.guest.name
+    with Running(host, virsh, name, shutdown.timeout).changed(todo.attach):
+        if todo.define:
+            virsh.run("define", STDIN, xml=todo.new)
+    if todo.define:
+        todo = replace(todo, new=virsh.domain(name, inactive=True))
+    if todo.autostart:
+        virsh.run("autostart", "--domain", name, *([] if wanted.autostart else ["--disable"]))
+    if todo.start:
+        _start(virsh, name)
+    if todo.stop:
+        stop_domain(host, virsh, name, shutdown)
+    if todo.undefine:
+        virsh.run("undefine", "--domain", name)
+    return todo
+
+
+def _result(wanted: LibvirtGuest, seen: SeenDomain, todo: Todo, state: str) -> dict[str, Any]:
+    name, ran = wanted.guest.name, seen.active
+    runs = (ran or todo.start) and not todo.stop
+    outdated = todo.new is not None and seen.live is not None and _outdated(wanted, seen.live, todo.attach)
     warning = f"guest {name} runs with another definition than it has now; restart it to use that one"
-    after = new if keep else (None if state == "absent" else seen.config)
+    after = todo.new if todo.new is not None else (None if state == "absent" else seen.config)
+    actions = _actions(wanted, todo)
     return {
         "changed": bool(actions),
         "actions": actions,
@@ -157,6 +203,12 @@ def _result(
         "diff": [*xml_diff(name, seen.config, after), _running_diff(name, ran, runs)],
         "warnings_": [warning] if outdated else [],
     }
+
+
+def _outdated(wanted: LibvirtGuest, live: ET.Element, attached: tuple[Change, ...]) -> bool:
+    """Whether the guest runs with another definition, once it has got what it can get while it runs."""
+    runs = with_hostdevs(live, devices_after(hostdevs(live), attached))
+    return not same(definition(wanted, runs), runs)
 
 
 def console_log(domain: ET.Element | None) -> str:
@@ -177,33 +229,33 @@ def _running_diff(name: str, ran: bool, runs: bool) -> dict[str, str]:
     return {"before_header": header, "after_header": header, "before": state[ran], "after": state[runs]}
 
 
-def _actions(
-    guest: LibvirtGuest, define: bool, start: bool, stop: bool, undefine: bool, autostart: bool
-) -> list[dict[str, str]]:
-    name = guest.guest.name
+def _actions(wanted: LibvirtGuest, todo: Todo) -> list[dict[str, str]]:
+    name = wanted.guest.name
     rows = (
-        (define, "define", f"define guest {name}"),
-        (autostart, "autostart", f"{'start' if guest.autostart else 'do not start'} guest {name} with the host"),
-        (start, "start", f"start guest {name}"),
-        (stop, "stop", f"stop guest {name}"),
-        (undefine, "undefine", f"undefine guest {name}"),
+        *((True, f"{one.what}-{one.where}", one.text) for one in todo.attach),
+        (todo.define, "define", f"define guest {name}"),
+        (todo.autostart, "autostart", f"{'start' if wanted.autostart else 'do not start'} guest {name} with the host"),
+        (todo.start, "start", f"start guest {name}"),
+        (todo.stop, "stop", f"stop guest {name}"),
+        (todo.undefine, "undefine", f"undefine guest {name}"),
     )
     return [
         {"device": "", "step": step, "description": text, "path": name, "value": ""}
-        for wanted, step, text in rows
-        if wanted
+        for needed, step, text in rows
+        if needed
     ]
 
 
-def _check(host: Host, wanted: LibvirtGuest, new: ET.Element, start: bool, check_mode: bool) -> None:
+def _check(host: Host, wanted: LibvirtGuest, new: ET.Element, todo: Todo, check_mode: bool) -> None:
     """Raises Refused with everything that libvirt or QEMU would fail on, or silently leave out."""
     numbers, orders = list(taken(new)), list(boot_orders(new))
+    attached = {change.hostdev.uuid for change in todo.attach}
     refusals: list[Refusal] = []
     for hostdev in wanted.hostdevs:
         case = LibvirtCase(
             uuid=hostdev.uuid,
             mdev=look(host, hostdev.uuid),
-            opens=start,
+            opens=todo.start or hostdev.uuid in attached,
             planned=check_mode,
             domain=wanted.guest.name,
             wanted=hostdev,

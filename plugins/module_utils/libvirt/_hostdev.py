@@ -19,9 +19,10 @@ from ..refusals._table import LIBVIRT_ROWS, Refusal, Refused, check_guest
 from ._definition import has_common_boot_order, with_hostdevs
 from ._domain import Hostdev, boot_orders, hostdev_element, hostdevs, taken
 from ._guest import SeenDomain, domain_hypervisor, see_domain, xml_diff
+from ._live import Running
 from ._plan import ATTACH, CONFIG, LIVE, Change, Wanted, after, changes, named
 from ._versions import LibvirtVersion
-from ._virsh import STDIN, LibvirtError, Virsh
+from ._virsh import STDIN, Virsh
 from ._xml import dump, without_secrets
 
 
@@ -176,47 +177,15 @@ def _others(one: Wanted, order: Order, observed: Observed, where: dict[str, bool
 def make(host: Host, virsh: Virsh, order: Order, observed: Observed, todo: Sequence[Change]) -> None:
     """All of them or none. Raises LibvirtError.
 
-    The running domain first, change by change; when one fails, those before it are taken back. Then the definition as
-    a whole: libvirt writes a boot order of its own when a domain's last boot device is taken away, and then refuses to
-    have that device back.
+    The running domain first, then the definition as a whole: libvirt writes a boot order of its own when a domain's
+    last boot device is taken away, and then refuses to have that device back.
     """
-    done: list[Change] = []
-    try:
-        for change in [one for one in todo if one.where == LIVE]:
-            _change_live(host, virsh, order, change)
-            done.append(change)
+    running = Running(host, virsh, order.domain, order.timeout)
+    with running.changed([one for one in todo if one.where == LIVE]):
         there = [one for one in todo if one.where == CONFIG]
         if there and observed.seen.config is not None:
             wanted = after(observed.hostdevs(CONFIG), there)
             virsh.run("define", STDIN, xml=with_hostdevs(observed.seen.config, wanted))
-    except LibvirtError as exc:
-        raise LibvirtError(f"{exc}. {_take_back(host, virsh, order, done)}") from exc
-
-
-def _take_back(host: Host, virsh: Virsh, order: Order, done: Sequence[Change]) -> str:
-    try:
-        for change in reversed(done):
-            _change_live(host, virsh, order, change.inverse)
-    except LibvirtError as exc:
-        return f"What was done before it could not be taken back: {exc}"
-    return "The domain is as it was before"
-
-
-def _change_live(host: Host, virsh: Virsh, order: Order, change: Change) -> None:
-    """Do it, and see that it is done: a guest may refuse to give a device up, and virsh reports success."""
-    verb = f"{change.what}-device"
-    virsh.run(verb, "--domain", order.domain, "--live", STDIN, xml=hostdev_element(change.hostdev))
-
-    def holds() -> bool:
-        there = [one.uuid for one in hostdevs(virsh.domain(order.domain, inactive=False))]
-        return (change.hostdev.uuid in there) == (change.what == ATTACH)
-
-    if not host.wait_for(holds, order.timeout):
-        raise LibvirtError(
-            f"virsh {verb} reported success, but {order.timeout:g} s later the running domain {order.domain} "
-            f"{'has no' if change.what == ATTACH else 'still has'} {change.hostdev}. See dmesg in the guest: a device "
-            "that is in use there is not given up; set it offline first"
-        )
 
 
 def _result(

@@ -325,6 +325,61 @@ def test_a_guest_that_runs_with_an_older_definition_is_left_alone_and_said(virsh
     assert [one[0] for one in virsh.heard] == ["define", "start", "define"]
 
 
+SECOND = {"uuid": OTHER, "devno": "fe.0.1235"}
+FIRST = PARAMS["devices"][0]
+
+
+@pytest.fixture(name="second")
+def _second(virsh):
+    """The guest runs, and the host has made a second device for it."""
+    go(virsh, "started")
+    converge(virsh.kernel.host(), [{"device": "0.0.7e54", "uuid": OTHER, "guest": "linux01"}])
+    virsh.heard.clear()
+    return virsh
+
+
+def test_a_guest_that_runs_gets_a_device_while_it_runs(second):
+    made = wanted(devices=[FIRST, SECOND])
+    planned = go(second, "started", made, check_mode=True)
+    assert second.heard == []
+    result = go(second, "started", made)
+    assert planned["actions"] == result["actions"] and not planned["restart_required"]
+    assert [one["step"] for one in result["actions"]] == ["attach-live", "define"]
+    assert [one.uuid for one in hostdevs(parse(second.running["linux01"], "domain"))] == [UUID, OTHER]
+    assert (result["restart_required"], result["warnings_"]) == (False, [])
+    assert not go(second, "started", made)["changed"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"live": False, "devices": [FIRST, SECOND]},
+        {"devices": [FIRST, {**SECOND, "bootindex": 2}]},  # a boot order is for a start
+        {"devices": [SECOND]},  # and without the one that it has
+        {"devices": [{**FIRST, "devno": "fe.0.1299"}, {**SECOND, "devno": "fe.0.1234"}]},  # its number is taken yet
+        {"devices": [{**FIRST, "devno": "fe.0.1299"}]},
+        {"devices": []},
+    ],
+)
+def test_what_a_guest_cannot_get_or_lose_while_it_runs_waits_for_its_next_start(second, change):
+    result = go(second, "started", wanted(qemu="9.2", **change))
+    assert result["restart_required"]
+    assert UUID in second.running["linux01"] and "detach-device" not in [one[0] for one in second.heard]
+
+
+def test_a_device_that_the_host_does_not_have_is_refused_to_a_guest_that_runs(virsh):
+    go(virsh, "started")
+    with pytest.raises(Refused, match=f"mediated device {OTHER} does not exist"):
+        go(virsh, "started", wanted(devices=[FIRST, SECOND]))
+
+
+def test_a_definition_that_libvirt_does_not_take_takes_the_device_from_the_running_guest_again(second):
+    second.answers["define"] = (1, "", "error: boom\n")
+    with pytest.raises(LibvirtError, match="boom. The domain is as it was before"):
+        go(second, "started", wanted(devices=[FIRST, SECOND]))
+    assert OTHER not in second.running["linux01"]
+
+
 def test_success_without_a_running_guest_is_an_error(virsh):
     virsh.obeys = False
     with pytest.raises(LibvirtError, match="reported success, but domain linux01 does not run"):
@@ -409,7 +464,7 @@ def test_the_module_takes_what_the_other_hypervisors_module_takes():
 
     ours, others = (yaml.safe_load(one.DOCUMENTATION)["options"] for one in (libvirt_guest, qemu_guest))
     assert set(others) - set(ours) == {"binary"}
-    assert set(ours) - set(others) == {"emulator", "environment", "autostart", "console"}
+    assert set(ours) - set(others) == {"emulator", "environment", "autostart", "console", "live"}
     for name in set(ours) & set(others):
         assert {key: ours[name].get(key) for key in ("type", "default", "choices")} == {
             key: others[name].get(key) for key in ("type", "default", "choices")

@@ -6,14 +6,18 @@ It takes a minute with a guest image that is there. Each test goes on from where
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from lab_rig import Lab, running_lab, until
 from libvirt_node import DOMAIN, HOSTDEV, MDEVS, UUIDS, Node, pass_through
 
+COLLECTIONS = Path(__file__).resolve().parents[2] / "build/collections"
 PATIENCE = 120
 """Seconds for a guest to boot or to shut down, on an emulated processor."""
 
@@ -89,6 +93,47 @@ def test_a_disk_comes_and_goes_while_it_runs(lab, host):
     assert "0.0.1230  active" in guest(lab, "lsdasd")
 
 
+def hostdev_module(lab: Lab, **options: Any) -> dict[str, Any]:
+    """What zkvm.vfio_ccw.libvirt_hostdev says, that it is done or nothing is to be done."""
+    inventory = Path(lab.environment["CCWEMU_HOME"], "libvirt.ccwemu.yml")
+    inventory.write_text("plugin: zkvm.vfio_ccw.ccwemu\nlab: libvirt-guest\n", encoding="utf-8")
+    environment = {
+        **lab.environment,
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_INVENTORY_ENABLED": "zkvm.vfio_ccw.ccwemu",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    argv = [sys.executable, "-m", "ansible", "adhoc", "lpar1", "-i", str(inventory)]
+    argv += ["-m", "zkvm.vfio_ccw.libvirt_hostdev", "-a", json.dumps({"domain": "linux01", **options})]
+    done = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.split("=>", 1)[1])
+
+
+def test_our_module_gives_a_disk_and_takes_it_while_it_runs(lab, host):
+    """Each time twice, the second time nothing is to be done. The guest's own lscss says whether it is so."""
+    devices = [{"uuid": UUIDS[1], "devno": "fe.0.1231"}]
+    without = guest(lab, "lscss")
+    shown = []
+    for state, steps, there in (
+        ("present", ["attach-live", "attach-config"], True),
+        ("absent", ["detach-live", "detach-config"], False),
+        ("present", ["attach-live", "attach-config"], True),
+        ("absent", ["detach-live", "detach-config"], False),
+    ):
+        told = hostdev_module(lab, state=state, devices=devices)
+        assert [one["step"] for one in told["actions"]] == steps and not told["restart_required"]
+        until(lambda there=there: ("0.0.1231" in guest(lab, "lscss")) == there)
+        shown.append(guest(lab, "lscss"))
+        assert not hostdev_module(lab, state=state, devices=devices)["changed"]
+        if there:
+            assert "online" in guest(lab, "chccwdev", "-e", "0.0.1231")
+            assert "0.0.1231  active" in guest(lab, "lsdasd")
+            assert "offline" in guest(lab, "chccwdev", "-d", "0.0.1231")
+    assert shown == [shown[0], without, shown[0], without]
+    assert "0.0.1230  active" in guest(lab, "lsdasd")
+
+
 def test_it_shuts_its_system_down(lab, host):
     host.virsh("shutdown", "linux01")
     until(lambda: not host.virsh("list"), PATIENCE)
@@ -97,7 +142,7 @@ def test_it_shuts_its_system_down(lab, host):
 def test_libvirt_starts_it_with_the_host(lab, host):
     host.virsh("autostart", "linux01")
     assert lab.command("reboot", "lpar1").returncode == 0
-    assert "linux01" in host.virsh("list")
+    until(lambda: "linux01" in host.virsh("list"), PATIENCE)
     until(lambda: answers(lab), PATIENCE)
     assert "0.0.1230" in guest(lab, "lscss")
 

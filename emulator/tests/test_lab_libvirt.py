@@ -46,3 +46,16 @@ def test_what_an_administrator_has_changed_stays(tmp_path: Path) -> None:
         assert 'auth_unix_rw = "none"' in (tmp_path / "etc/libvirt/libvirtd.conf").read_text()
         assert (tmp_path / "etc/passwd").read_text().count("libvirt-qemu:") == 1
         assert (tmp_path / "etc/group").read_text().count("\nlibvirt:") == 1
+
+
+def test_the_emulators_of_other_processors_are_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirt, "_USR", tmp_path / "usr")
+    programs = tmp_path / "usr/bin"
+    programs.mkdir(parents=True)
+    for name in ("qemu-system-s390x", "qemu-system-alpha", "qemu-img"):
+        (programs / name).touch(mode=0o755)
+    (programs / "qemu-system-x86_64-spice").symlink_to("qemu-system-alpha")
+    for _boot in range(2):
+        (bind,) = libvirt.hide_other_emulators(str(tmp_path))
+        assert bind.target == "/usr/bin/qemu-system-alpha" and bind.read_only
+        assert os.stat(bind.source).st_mode & 0o111 == 0

@@ -112,6 +112,12 @@ def test_it_is_an_s390x_host(node):
     assert (told["CPU model"], told["CPU(s)"]) == ("s390x", "2") and int(told["Memory size"]) > 0
 
 
+def test_it_asks_no_emulator_of_another_processor(node):
+    """Each would take half a second of the first question."""
+    asked = node.run("sh", "-c", "grep -h '<arch>' /var/cache/libvirt/qemu/capabilities/*.xml").split()
+    assert asked == ["<arch>s390x</arch>"]
+
+
 def test_node_devices(node):
     assert node.names("nodedev-list", "--cap", "css") == [f"css_0_0_{sch}" for sch in ("0000", "16ca", "16cb", "16cc")]
     told = node.virsh("nodedev-dumpxml", "css_0_0_16cc")

@@ -175,6 +175,7 @@ class Host:
             self._name_qemu(directory)
             if self.spec.libvirt:
                 libvirt.install(directory, self.ids.outside)
+                binds += libvirt.hide_other_emulators(self._base)
             self._faces = Faces(machine, self.spec.name)
             self._server = self._listen(machine, self._faces, directory)
             node = NodeSpec(self.spec.name, directory, binds, mounts=self._mounts(machine), uevents=True)

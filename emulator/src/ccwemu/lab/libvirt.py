@@ -11,9 +11,11 @@ from pathlib import Path
 
 from ccwemu.guest.real import preload_library
 from ccwemu.namespace import root
+from ccwemu.namespace.launch import Bind
 from ccwemu.userspace.units import UNIT_ENVIRONMENT, Unit
 
 DAEMON = "/usr/sbin/libvirtd"
+OURS = "qemu-system-s390x"
 
 _USR = Path("/usr")
 _PACKAGES = {
@@ -86,6 +88,21 @@ def install(directory: str, owner: int) -> None:
         if f"\n{lines}" not in path.read_text(encoding="utf-8"):
             with path.open("a", encoding="utf-8") as file:
                 file.write(lines)
+
+
+def hide_other_emulators(directory: str) -> list[Bind]:
+    """To be mounted over the machine's QEMUs of other processors: a file that nobody may execute.
+
+    At its first question libvirtd starts each QEMU in PATH to ask what it can (virQEMUCapsInit in
+    src/qemu/qemu_capabilities.c), and Debian's package with the one for s390x brings a dozen others.
+    """
+    cover = Path(directory, "not-on-this-host")
+    cover.touch(mode=0o444)
+    return [
+        Bind(str(cover), f"/usr/bin/{path.name}")
+        for path in sorted(_USR.glob("bin/qemu-system-*"))
+        if path.name != OURS and path.is_file() and not path.is_symlink()
+    ]
 
 
 def _write(path: Path, text: str, owner: int) -> None:

@@ -52,7 +52,7 @@ def host_of(module: AnsibleModule) -> Host:
 
     def start_command(argv: list[str]) -> Ended:
         # run_command waits for what it runs, and may not be called from a second thread
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             found(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -181,7 +181,10 @@ def choose_accel(host: Host, wanted: str) -> tuple[str, list[str]]:
         return wanted, []
     if host.exists(KVM):
         return "kvm", []
-    return "tcg", [f"{KVM} is not there, so the guest will be emulated (slow); set accel to choose"]
+    return "tcg", [
+        f"{KVM} is not there, so the guest will be emulated (slow). Load the kernel module kvm on the host, or say "
+        "that it is meant so: accel: tcg, guest_accel: tcg for the role guest"
+    ]
 
 
 # --- the process

@@ -118,6 +118,22 @@ def test_the_readme_is_whole_where_only_it_is_shown():
     assert re.findall(r"\]\((?!https://)[^)]*\)", text) == [], "addresses that are not absolute"
 
 
+def test_the_readme_has_each_playbook_with_its_variables():
+    table = re.findall(
+        r"^\| `(\w+)` \|([^|]*)\|([^|]*)\|$", (PROJECT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sorted(name for name, _what, _variables in table) == [path.stem for path in PLAYBOOKS]
+    options = {
+        name
+        for role in ROLES
+        for name in loaded(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+    }
+    for playbook, _what, variables in table:
+        text = (PROJECT / "playbooks" / f"{playbook}.yml").read_text(encoding="utf-8")
+        for name in re.findall(r"`([a-z_]+)`", variables):
+            assert name in options or re.search(rf"\b{name}\b", text), f"{playbook} has no variable {name}"
+
+
 @pytest.mark.skipif(not (PROJECT / "emulator").exists(), reason="the emulator is not part of this tree (ansible-test)")
 def test_there_is_one_version():
     version = loaded(PROJECT / "galaxy.yml")["version"]

@@ -105,6 +105,8 @@ options:
         description:
           - With O(devices[].state=absent), leave the device offline on the host even if it was online before, since
             another system is to have it next.
+          - That it was online stays noted. It is online again when it comes back from the next guest that this host
+            passes it to.
         type: bool
         default: false
       force:

@@ -21,13 +21,21 @@ hosts:
       - {dasd: 0.0.7e53, chpids: [41], cylinders: 2}
   lpar2:
     devices:
-      - {dasd: 0.0.9000, chpids: [41], image: disk.ckd, shared: true, ssid: "7e00", unit_address: "52"}
+      - {dasd: 0.0.9000, chpids: [41], image: disk.ckd, shared: true, ssid: "007e", unit_address: "52"}
 guests:
   linux01: {host: lpar1, kind: quick}
   linux02: {host: lpar2, kind: quick}
 """
 GUEST = {"guest_accel": "tcg"}
 MOVE = {**GUEST, "move_device": "0.0.7e52", "move_from": "linux01", "move_to": "linux02", "move_to_device": "0.0.9000"}
+MOVE_BACK = {
+    **GUEST,
+    "move_device": "0.0.9000",
+    "move_from": "linux02",
+    "move_to": "linux01",
+    "move_to_device": "0.0.7e52",
+    "move_devno": "fe.0.1234",
+}
 DEVICES = [
     {"device": "0.0.7e52", "guest": "linux01", "devno": "fe.0.1234"},
     {"device": "0.0.7e53", "guest": "linux01", "devno": "fe.0.1235"},
@@ -95,3 +103,11 @@ def test_a_disk_moves_to_a_guest_on_another_host(lab):
     assert "fe.0.1234" not in lab.node("lpar1", "cat /etc/vfio_ccw/guests/linux01.sh")
     assert "0.0.1235" in lab.node("linux01", "lscss")  # it runs, without the disk
     assert changed(lab.playbook("move", **MOVE)) == 0
+
+    # the way back ends where it began: on the first host, online as it was before the first passthrough
+    lab.playbook("move", **MOVE_BACK)
+    assert lab.node("linux01", "dd if=/dev/dasda1 bs=5 count=1 status=none") == "moved"
+    lab.playbook("release", "--limit", "lpar1,linux01", passthrough_devices=DEVICES, **GUEST)
+    assert "0.0.7e52  active" in lab.node("lpar1", "lsdasd -a")
+    assert "0.0.7e53  offline" in lab.node("lpar1", "lsdasd -a")
+    assert "0.0.9000  offline" in lab.node("lpar2", "lsdasd -a")

@@ -18,7 +18,7 @@ from typing import Callable, Sequence
 from .._busid import BusId, spans
 from .._host import Host, HostError
 from .._sysfs import CCW_DEVICES, CSS_DEVICES
-from ..host._journal import put_entries, read_journal
+from ..host._journal import put_entries, read_notes
 from ..host._model import IO_SUBCHANNEL
 from ._plan import DevicePlan, Plan
 from ._step import Finish
@@ -254,7 +254,7 @@ def write_notes(host: Host, notes: Sequence[Step], done: Sequence[Step]) -> None
     entries = {step.device: step.entry for step in notes if step.device is not None}
     try:
         put_entries(host, entries)
-        written = read_journal(host)
+        written = read_notes(host)
         if any(written.get(device) != entry for device, entry in entries.items()):
             raise HostError("read back", notes[0].path, 0, text="it does not hold what was written to it")
     except Exception as exc:

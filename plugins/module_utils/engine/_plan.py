@@ -85,7 +85,7 @@ def plan_device(case: Case) -> DevicePlan:
 
 def _take(case: Case) -> DevicePlan:
     device, entry = case.request.device, _journal_entry(case)
-    note = steps.record(device, entry, case.entry) if entry != case.entry else None
+    note = steps.record(device, entry, case.entry or case.left) if entry != case.entry else None
     passing = [] if case.done else _pass(case)
     return DevicePlan(case.request, note, tuple(_left_behind(case) + passing + _keep(case)))
 
@@ -150,6 +150,8 @@ def _was_online(case: Case) -> bool | None:
         return True
     if case.entry is not None:
         return case.entry.was_online
+    if case.left is not None:
+        return case.left.was_online
     return None if case.passed else False
 
 
@@ -209,12 +211,30 @@ def _give_back(case: Case) -> DevicePlan:
     if case.driverless:
         plan.append(steps.bind_ccw(device, entry.driver if entry else ""))
     if entry is None:
-        return DevicePlan(case.request, None, tuple(plan))
-    if entry.was_online and not (ccw and ccw.online) and not case.request.leave_offline:
+        return DevicePlan(case.request, None, tuple(plan), _left_no_longer(case))
+    left = _leave_offline(case, entry)
+    if entry.was_online and not (ccw and ccw.online) and left is None:
         plan.append(steps.online(device))
     plan += [steps.restore_rule(device, path, text) for path, text in entry.rules]
     plan += [steps.restore_parameter(device, path, text) for path, text in entry.parameters]
-    return DevicePlan(case.request, None, tuple(plan), steps.record(device, None, entry))
+    return DevicePlan(case.request, None, tuple(plan), steps.record(device, left, entry))
+
+
+def _leave_offline(case: Case, entry: JournalEntry) -> JournalEntry | None:
+    """What stays noted of a device that was online and is left offline: the next guest's is not what the host had."""
+    if not (case.request.leave_offline and entry.was_online) or (case.ccw is not None and case.ccw.online):
+        return None
+    return JournalEntry(entry.device, case.place.busid, entry.uuid, was_online=True, left_offline=True)
+
+
+def _left_no_longer(case: Case) -> Step | None:
+    """A device that somebody has set online again is no longer left offline.
+
+    One that is offline stays so, and noted: another system may use it, and the host cannot see that.
+    """
+    if case.left is None or case.ccw is None or not case.ccw.online:
+        return None
+    return steps.record(case.request.device, None, case.left)
 
 
 def _override_as_before(case: Case) -> list[steps.Step]:

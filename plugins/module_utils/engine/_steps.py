@@ -49,6 +49,14 @@ def _put(host: Host, step: Step) -> None:
         put_entries(host, {step.device: step.entry})
 
 
+def _note(step: Step) -> str:
+    if step.entry is None:
+        return "take the device out of the journal"
+    if step.entry.left_offline:
+        return "note in the journal that the host had the device online, for when it comes back from the next guest"
+    return "note in the journal how the host had the device"
+
+
 def _recorded(host: Host, step: Step) -> bool:
     return step.device is not None and get_entry(host, step.device) == step.entry
 
@@ -66,11 +74,7 @@ KINDS.update(
         "record": Kind(
             path=lambda step: JOURNAL_FILE,
             written=lambda step: _NOTED[step.entry.was_online] if step.entry else "",
-            text=lambda step: (
-                "note in the journal how the host had the device"
-                if step.entry
-                else "take the device out of the journal"
-            ),
+            text=_note,
             run=_put,
             holds=_recorded,
             hint="Check that /var/lib/vfio_ccw can be written",

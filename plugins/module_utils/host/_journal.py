@@ -61,11 +61,20 @@ def _entry(device: str, raw: dict[str, Any]) -> JournalEntry:
         defined=str(raw.get("defined", "")),
         rules=tuple((str(path), str(text)) for path, text in raw.get("rules", ())),
         parameters=tuple((str(path), str(text)) for path, text in raw.get("parameters", ())),
+        left_offline=bool(raw.get("left_offline", False)),
     )
 
 
 def read_journal(host: Host) -> dict[BusId, JournalEntry]:
-    """All entries. Who may not read it may not change devices either, and sees none. Raises JournalError."""
+    """Devices that were passed on. Raises HostError, JournalError."""
+    return {device: entry for device, entry in read_notes(host).items() if not entry.left_offline}
+
+
+def read_notes(host: Host) -> dict[BusId, JournalEntry]:
+    """All entries, those of devices too that came back and were left offline.
+
+    Who may not read it may not change devices either, and sees none. Raises HostError, JournalError.
+    """
     with _understandable():
         entries = [_entry(device, raw) for device, raw in _read(host).items()]
     return {entry.device: entry for entry in entries}

@@ -137,6 +137,8 @@ class JournalEntry:
     """Path and text of the udev rules that were removed."""
     parameters: tuple[tuple[str, str], ...] = ()
     """Path and text, before any device was taken out, of the files that set it online at boot."""
+    left_offline: bool = False
+    """Whether the host has the device again, offline although it was online, for another system is to have it next."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,9 @@ class HostState:
     ignored: frozenset[BusId] = frozenset()
     special: dict[BusId, Special] = field(default_factory=dict)
     journal: dict[BusId, JournalEntry] = field(default_factory=dict)
+    """What was passed on."""
+    left_offline: Mapping[BusId, JournalEntry] = field(default_factory=dict)
+    """What is noted of devices that came back and were left offline."""
     left_behind: dict[BusId, Subchannel] = field(default_factory=dict)
     """Device to the subchannel that the journal noted for it, where that is another one than today's."""
     vfio_ccw_registered: bool = True

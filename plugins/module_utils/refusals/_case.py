@@ -51,6 +51,11 @@ class Case:
         return self.state.journal.get(self.request.device)
 
     @property
+    def left(self) -> JournalEntry | None:
+        """What is noted of a device that came back and was left offline."""
+        return self.state.left_offline.get(self.request.device)
+
+    @property
     def mdev(self) -> Mdev | None:
         return self.subchannel.mdevs[0] if self.subchannel and self.subchannel.mdevs else None
 

@@ -14,7 +14,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._busid import BusId
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils._host import Host, HostError, StillBlocked
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._apply import StepFailed, run_step
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.engine._steps import unbind_ccw, unbind_subchannel
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._journal import LOCK_FILE
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._journal import LOCK_FILE, read_journal
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.info._info import css_info
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
 from ansible_collections.zkvm.vfio_ccw.tests.unit.fake_kernel import DASD, converge, seed
@@ -551,5 +551,71 @@ def half_remove(kernel):
 def test_a_device_that_another_system_is_to_have_next_comes_back_offline(kernel):
     converge(kernel.host(), [WANTED])
     converge(kernel.host(), [{**BACK, "leave_offline": True}])
-    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "0\n" and journal(kernel) == {}
+    assert kernel.get("/sys/bus/ccw/devices/0.0.7e52/online") == "0\n"
     assert not converge(kernel.host(), [{**BACK, "leave_offline": True}]).changed
+
+
+LEAVE = {**BACK, "leave_offline": True}
+
+
+def online(kernel) -> str:
+    return kernel.get("/sys/bus/ccw/devices/0.0.7e52/online").strip()
+
+
+def test_a_disk_that_was_left_offline_comes_back_online_from_the_next_guest(kernel):
+    before = snapshot(kernel)
+    converge(kernel.host(), [WANTED])
+    converge(kernel.host(), [LEAVE])
+    converge(kernel.host(), [{**WANTED, "guest": "linux02"}])
+    assert converge(kernel.host(), [{**BACK, "guest": "linux02"}]).changed
+    assert snapshot(kernel) == before
+    assert journal(kernel) == {}
+
+
+def test_a_disk_that_goes_on_twice_is_still_noted_as_it_was(kernel):
+    for _time in range(2):
+        converge(kernel.host(), [WANTED])
+        converge(kernel.host(), [LEAVE])
+    assert online(kernel) == "0"
+    converge(kernel.host(), [WANTED])
+    converge(kernel.host(), [BACK])
+    assert online(kernel) == "1"
+
+
+def test_a_disk_that_was_left_offline_is_not_set_online_behind_the_next_systems_back(kernel):
+    converge(kernel.host(), [WANTED])
+    converge(kernel.host(), [LEAVE])
+    assert not converge(kernel.host(), [BACK]).changed
+    assert online(kernel) == "0"
+
+
+def test_what_was_left_offline_is_forgotten_once_it_is_online(kernel):
+    converge(kernel.host(), [WANTED])
+    converge(kernel.host(), [LEAVE])
+    kernel.host().write("/sys/bus/ccw/devices/0.0.7e52/online", "1")
+    assert [action["step"] for action in converge(kernel.host(), [BACK]).actions] == ["record"]
+    assert journal(kernel) == {}
+    assert not converge(kernel.host(), [BACK]).changed
+
+
+def test_a_disk_that_was_offline_before_is_not_noted_as_left(kernel):
+    idle = {"device": "0.0.7e54"}
+    converge(kernel.host(), [idle])
+    converge(kernel.host(), [{**idle, "state": "absent", "leave_offline": True}])
+    assert journal(kernel) == {}
+
+
+def test_a_device_that_was_left_offline_does_not_count_as_passed(kernel):
+    converge(kernel.host(), [WANTED])
+    converge(kernel.host(), [LEAVE])
+    assert read_journal(kernel.host()) == {}
+
+
+def test_undoing_leaves_the_note_of_what_was_left_offline(kernel):
+    converge(kernel.host(), [WANTED])
+    converge(kernel.host(), [LEAVE])
+    noted = journal(kernel)
+    kernel.faults = {2: (errno.EIO, "before")}
+    with pytest.raises(StepFailed):
+        converge(kernel.host(), [WANTED])
+    assert journal(kernel) == noted

@@ -45,12 +45,14 @@ def unloaded(kernel):
     kernel.put("proc/modules", "")
 
 
-def given(*items, prepare=nothing):
-    """A host on which these were passed through before."""
+def given(*items, prepare=nothing, then=()):
+    """A host on which these were passed through before, and then this was done."""
 
     def do(kernel):
         prepare(kernel)
         converge(kernel.host(), list(items))
+        if then:
+            converge(kernel.host(), list(then))
 
     return do
 
@@ -80,6 +82,12 @@ PLANS = {
     "make the mediated device again": (without_driver, [TAKEN], back(TAKEN)),
     "take over": (foreign, [{**LASTING, "adopt": True}], None),
     "give back": (given(TAKEN), back(TAKEN), [TAKEN]),
+    "give back, left offline": (given(TAKEN), [{**back(TAKEN)[0], "leave_offline": True}], [TAKEN]),
+    "take what was left offline": (
+        given(TAKEN, then=[{**back(TAKEN)[0], "leave_offline": True}]),
+        [TAKEN],
+        [{**back(TAKEN)[0], "leave_offline": True}],
+    ),
     "give back two": (given(TAKEN, IDLE), back(TAKEN, IDLE), [TAKEN, IDLE]),
     "give back what lasts": (given(LASTING), back(LASTING), [LASTING]),
     "give back what others set up": (given(LASTING, prepare=rule), back(LASTING), [LASTING]),

@@ -17,6 +17,8 @@ from ansible.module_utils.common.yaml import yaml_load
 
 Known = Mapping[str, frozenset[str]]
 """The variables of each role, in full."""
+FURTHER_FACTS: Known = {"passthrough": frozenset({"passthrough_wanted"})}
+"""What a role sets beside its result."""
 
 SHORT = 4
 """Letters up to which a word with another letter is another word: root is not boot."""
@@ -44,13 +46,13 @@ class Doubt:
 
 
 def known_variables(roles: Path) -> Known:
-    """What the roles in a folder take, by their argument specs, and the fact that each sets. Raises OSError."""
+    """What the roles in a folder take, by their argument specs, and the facts that each sets. Raises OSError."""
     known = {}
     for path in sorted(roles.glob("*/meta/argument_specs.yml")):
         role = path.parents[1].name
         specs = yaml_load(path.read_text(encoding="utf-8"))["argument_specs"]
         options = {option for entry in specs.values() for option in entry.get("options", {})}
-        known[role] = frozenset(options | {f"{role}_result"})
+        known[role] = frozenset(options | {f"{role}_result"}) | FURTHER_FACTS.get(role, frozenset())
     return known
 
 

@@ -14,7 +14,12 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils import _report_boxes as drawn
-from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report import ReportError, report_html, report_svg
+from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report import (
+    ReportError,
+    report_counts,
+    report_html,
+    report_svg,
+)
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report_drawing import STYLE as DRAWING_STYLE
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report_findings import examine
 from ansible_collections.zkvm.vfio_ccw.plugins.plugin_utils._report_layout import MOST, MOST_GUESTS, layout
@@ -135,6 +140,21 @@ def test_the_same_hosts_make_the_same_bytes_whatever_their_order():
     assert report_html(hosts, at=AT) == report_html(turned, at=AT)
     assert report_svg(hosts) == report_svg(turned)
     assert AT in report_html(hosts, at=AT) and "As of" not in report_html(hosts)
+
+
+def test_what_is_counted():
+    two = [refused(1, "unavailable", "boxed"), refused(2, "unavailable", "boxed"), passed(3, "linux01")]
+    hosts = {"lpar1": css(two, [guest("linux01", True, 3)]), "lpar2": {"failed": True, "msg": "no"}}
+    assert report_counts(hosts) == {
+        "hosts": 2,
+        "not_seen": ["lpar2"],
+        "devices": 3,
+        "passed": 1,
+        "errors": 1,  # both for the same reason
+        "warnings": 1,  # the CHPID that is varied off
+    }
+    with pytest.raises(ReportError, match="hosts is empty"):
+        report_counts({})
 
 
 @pytest.mark.parametrize(("count", "size", "elements"), [(1000, 200_000, 2500), (10_000, 1_000_000, 12_000)])

@@ -150,6 +150,12 @@ def test_the_twin_refuses_what_the_host_would(controller, inventory):
     bad.append({"device": "0.0.8002", "persistent": True})
     said = rehearse(controller, inventory, passthrough_devices=bad)
     assert "zkvm.vfio_ccw.provision fails on the twins of LPAR1.example.com; the real hosts were only read" in said
+    assert re.search(
+        r'"LPAR1.example.com: 0.0.7e53: the disk is in use on the host: mounted at /srv/data \[mounted\]",\n'
+        r' *"    -> Unmount it',
+        said,
+    )
+    assert "LPAR1.example.com: 0.0.8002: " in said and "Mend that, on the real host" in said
     checked = [
         "-i",
         str(inventory),

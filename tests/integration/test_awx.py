@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[2]
 AWX = PROJECT / "examples" / "awx"
 CORE = PROJECT / "build" / "cores" / os.environ.get("CORE", "2.16") / "bin"
-DEVICE, GUEST, GUEST_DEVICE = "0.0.7e52", "linux01", "0.0.1234"
+DEVICE, GUEST, GUEST_DEVICE, OTHER_GUEST = "0.0.7e52", "linux01", "0.0.1234", "linux02"
+SEED = PROJECT / "emulator" / "src" / "ccwemu" / "labs" / "seed.yml"
 # As AWX checks a survey that is posted to it (awx/api/views/__init__.py, JobTemplateSurveySpec): types of a default
 TYPES = {
     "text": str,
@@ -87,8 +89,21 @@ class Awx:
         return Job(run.status, run.stdout.read(), run.stats or {}, artifacts)
 
 
+@pytest.fixture(scope="module", name="lab")
+def _lab(controller) -> Iterator[str]:
+    """The seed lab with a second guest."""
+    definition = controller.home / "awx.yml"
+    definition.write_text(
+        SEED.read_text(encoding="utf-8") + f"  {OTHER_GUEST}: {{host: lpar1, kind: quick}}\n", "utf-8"
+    )
+    up = controller.ccwemu("up", "--name", "awx", str(definition))
+    assert up.returncode == 0, up.stdout
+    yield "awx"
+    controller.ccwemu("down", "awx")
+
+
 @pytest.fixture(scope="module", name="awx")
-def _awx(controller, installed, module_lab) -> Awx:
+def _awx(controller, installed, lab) -> Awx:
     assert CORE.is_dir(), f"{CORE} is missing: make cores"
     environment = {
         **controller.environment,
@@ -98,7 +113,7 @@ def _awx(controller, installed, module_lab) -> Awx:
         "ANSIBLE_INJECT_FACT_VARS": "False",  # ansible-core 2.24 will know nothing else
     }
     listed = subprocess.run(
-        [str(CORE / "ansible-inventory"), "-i", controller.inventory(module_lab), "--list"],
+        [str(CORE / "ansible-inventory"), "-i", controller.inventory(lab), "--list"],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         text=True,
@@ -110,9 +125,9 @@ def _awx(controller, installed, module_lab) -> Awx:
 
 
 @pytest.mark.lab
-def test_a_disk_goes_to_its_guest_and_back(awx, controller, module_lab):
+def test_a_disk_goes_to_its_guest_and_back(awx, controller, lab):
     def node(name: str, *command: str) -> str:
-        return controller.ccwemu("exec", "--lab", module_lab, name, "--", *command).stdout
+        return controller.ccwemu("exec", "--lab", lab, name, "--", *command).stdout
 
     disk = {"passthrough_device": DEVICE, "passthrough_guest": GUEST, "passthrough_devno": f"fe.{GUEST_DEVICE[2:]}"}
     before = node("lpar1", "sh", "-c", "lscss -a; lsdasd -a")
@@ -126,6 +141,15 @@ def test_a_disk_goes_to_its_guest_and_back(awx, controller, module_lab):
     tried = awx.launch("rehearse", **disk)
     assert tried.status == "successful", tried.said
     assert "zkvm.vfio_ccw.provision succeeds on the twins of lpar1" in tried.said
+    assert tried.artifacts == {
+        "vfio_ccw_rehearse": {
+            "change": "zkvm.vfio_ccw.provision",
+            "hosts": ["lpar1"],
+            "passed": True,
+            "refusals": {},
+            "problems": [],
+        }
+    }
     assert node("lpar1", "sh", "-c", "lscss -a; lsdasd -a") == before
 
     done = awx.launch("provision", **disk)
@@ -144,6 +168,21 @@ def test_a_disk_goes_to_its_guest_and_back(awx, controller, module_lab):
     report = awx.launch("report", report_dest=str(page))
     assert report.status == "successful", report.said
     assert GUEST in page.read_text(encoding="utf-8")
+    published = report.artifacts["vfio_ccw_report"]
+    assert (published["page"], published["picture"]) == (str(page), "")
+    assert (published["hosts"], published["not_seen"], published["passed"]) == (1, [], 1)
+
+    move = {"move_device": DEVICE, "move_from": GUEST, "move_to": OTHER_GUEST, "move_devno": f"fe.{GUEST_DEVICE[2:]}"}
+    planned = awx.launch("move", check=True, **move)
+    assert planned.status == "successful", planned.said
+    assert planned.artifacts["vfio_ccw_move"]["check_mode"] is True
+    assert GUEST_DEVICE in node(GUEST, "lsdasd")
+    moved = awx.launch("move", **move)
+    assert moved.status == "successful", moved.said
+    assert GUEST_DEVICE in node(OTHER_GUEST, "lsdasd")
+    published = moved.artifacts["vfio_ccw_move"]
+    assert (published["device"], published["from"], published["to"]) == (DEVICE, GUEST, OTHER_GUEST)
+    assert published["disk"]["device"] == GUEST_DEVICE
 
     back = awx.launch("release", passthrough_device=DEVICE)
     assert back.status == "successful", back.said
@@ -152,11 +191,21 @@ def test_a_disk_goes_to_its_guest_and_back(awx, controller, module_lab):
 
 
 @pytest.mark.lab
-def test_a_wrong_answer_fails_before_any_change(awx, controller, module_lab):
+def test_a_wrong_answer_fails_before_any_change(awx):
     failed = awx.launch("provision", passthrough_device="7e52")
     assert failed.status == "failed"
     assert "7e52" in failed.said and "expected" in failed.said
     assert not failed.stats["changed"]
+
+
+@pytest.mark.lab
+def test_a_rehearsal_that_fails_says_what_is_refused(awx):
+    failed = awx.launch("rehearse", passthrough_device="0.0.7e53")
+    assert failed.status == "failed"
+    published = failed.artifacts["vfio_ccw_rehearse"]
+    assert published["passed"] is False
+    assert [(one["device"], one["id"]) for one in published["refusals"]["lpar1"]] == [("0.0.7e53", "mounted")]
+    assert published["problems"][0].startswith("lpar1: 0.0.7e53: the disk is in use on the host: mounted")
 
 
 def test_each_playbook_has_a_wrapper_that_awx_finds_and_a_survey():

@@ -205,7 +205,7 @@ class QuickGuest:
         busid = next((busid for busid, other in self._io.devices.items() if other is device), None)
         if device.channel is not None and busid is not None:
             device.channel.on_reports(lambda pam: self._paths_changed(busid, pam))
-        if device.channel is not None:
+        if device.channel is not None and self.plan.line.release.lets_devices_go:
             device.channel.on_request(lambda: self._unplug(device, busid))
         device.listen(lambda: self._ended("the emulated host has ended"))
 

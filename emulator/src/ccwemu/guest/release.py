@@ -76,6 +76,11 @@ class Release:
         )
 
     @property
+    def lets_devices_go(self) -> bool:
+        """Whether it listens when the kernel asks for a device (hw/vfio/ccw.c, the REQ interrupt)."""
+        return self.number >= (6, 0)
+
+    @property
     def machine(self) -> str:
         """What the plain machine type stands for."""
         return f"s390-ccw-virtio-{self.name}"

@@ -142,8 +142,8 @@ class Host:
         return os.access(self._real(path), os.W_OK)
 
     def has_command(self, name: str) -> bool:
-        """Whether a command is installed where an administrator's path leads."""
-        return any(self.exists(f"{place}/{name}") for place in COMMAND_PLACES)
+        """Whether a command is installed, and can be run, where an administrator's path leads."""
+        return any(os.access(self._real(f"{place}/{name}"), os.X_OK) for place in COMMAND_PLACES)
 
     def is_root(self) -> bool:
         return os.geteuid() == 0

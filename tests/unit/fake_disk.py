@@ -31,7 +31,7 @@ class FakeDisk:
 
     def installed(self, *names: str) -> None:
         for name in names:
-            self.kernel.put(f"usr/sbin/{name}", "")
+            self.kernel.put_command(f"usr/sbin/{name}")
 
     def label(self, text: bytes) -> None:
         node = self.kernel.root / f"dev/{DISK}"

@@ -175,6 +175,11 @@ class FakeKernel:
 
     # --- making the tree
 
+    def put_command(self, path):
+        """A program that can be run."""
+        self.put(path, "")
+        (self.root / path).chmod(0o755)
+
     def put(self, path: str, text: str) -> None:
         target = self.root / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -539,8 +544,8 @@ def seed(root: Path) -> FakeKernel:
     )
     kernel.add_module_tree("vfio", "mdev", "vfio_iommu_type1", "vfio_ccw", "dasd_mod", "dasd_eckd_mod")
     kernel.add_config(CONFIG_S390_CCW_IOMMU="y", CONFIG_VFIO="m", CONFIG_VFIO_MDEV="m", CONFIG_VFIO_CCW="m")
-    kernel.put("usr/sbin/driverctl", "")
-    kernel.put("usr/bin/mdevctl", "")
+    kernel.put_command("usr/sbin/driverctl")
+    kernel.put_command("usr/bin/mdevctl")
     for module in ("vfio", "mdev", "vfio_iommu_type1", "vfio_ccw"):
         kernel._modprobe(module)
     return kernel

@@ -108,6 +108,10 @@ def without_mdevctl(kernel):
     (kernel.root / "usr/bin/mdevctl").unlink()
 
 
+def mdevctl_not_to_be_run(kernel):
+    (kernel.root / "usr/bin/mdevctl").chmod(0o644)
+
+
 def without_override(kernel):
     (kernel.root / "sys/devices/css0/0.0.16ca/driver_override").unlink()
 
@@ -354,6 +358,7 @@ CASES = [
     ("dump-device", firmware(reipl="fcp", dump="ccw"), DISK, "dump"),
     ("dump-device", firmware(reipl="fcp", dump="eckd"), DISK, "dump"),
     ("no-tools", without_mdevctl, {**DISK, "persistent": True}, "lacks mdevctl"),
+    ("no-tools", mdevctl_not_to_be_run, {**DISK, "persistent": True}, "lacks mdevctl"),
     ("stale-rule", rule_of_mdevctl("/usr/sbin/mdevctl"), {**DISK, "persistent": True}, "correct_rule: true"),
     ("stale-rule", rule_of_mdevctl("/opt/mdevctl", "etc"), {**DISK, "persistent": True}, "by /opt/mdevctl, which"),
     ("stale-rule", hidden_rule, {**DISK, "persistent": True}, "/etc/udev/rules.d/60-mdevctl.rules hides"),

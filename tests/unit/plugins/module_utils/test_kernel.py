@@ -202,10 +202,10 @@ def test_configuration_lines():
 
 def test_tools_that_persistent_devices_need(tmp_path):
     kernel = make(tmp_path, "6.1.0", NO_MDEV_DEVICE, NO_VFIO_MDEV)
-    kernel.put("usr/bin/mdevctl", "")
+    kernel.put_command("usr/bin/mdevctl")
     with pytest.raises(KernelError, match="driverctl is not installed.*Install the package driverctl .*Nothing was"):
         converge_kernel(kernel.host(), True, False, ["driverctl", "mdevctl"])
     assert kernel.commands == []
-    kernel.put("usr/sbin/driverctl", "")
+    kernel.put_command("usr/sbin/driverctl")
     done = converge_kernel(kernel.host(), True, True, ["driverctl", "mdevctl"])
     assert done["tools"] == {"driverctl": True, "mdevctl": True}

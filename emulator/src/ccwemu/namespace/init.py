@@ -31,7 +31,7 @@ PROC_DIR = "run/ccwemu/proc"
 SYS_DIR = "run/ccwemu/sys"
 """Where a sysfs lies that nothing covers."""
 
-_OLD, _NEW = "/old", "/new"
+_OLD, _NEW, _ON_DISK = "/old", "/new", "/on-disk"
 _QUIET = sys_.MS_NOSUID | sys_.MS_NODEV | sys_.MS_NOEXEC
 _REAL_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "fuse")
 
@@ -97,7 +97,7 @@ def _first_step(link: Link, spec: dict[str, Any]) -> int | None:
         _map_self(own.outside, gid, "/proc")
     sys_.mount("none", "/", None, sys_.MS_REC | sys_.MS_PRIVATE)
     sys_.mount("ccwemu", "/tmp", "tmpfs", _QUIET, "size=1m,mode=755")
-    for directory in ("/tmp" + _OLD, "/tmp" + _NEW):
+    for directory in ("/tmp" + _OLD, "/tmp" + _NEW, "/tmp" + _ON_DISK):
         os.mkdir(directory)
     sys_.pivot_root("/tmp", "/tmp" + _OLD)
     os.chdir("/")
@@ -183,9 +183,8 @@ def _second_step(link: Link, spec: dict[str, Any]) -> None:
     os.setresuid(0, 0, 0)
     os.setsid()
     os.umask(0o022)
-    # A copy of a locked mount may be moved; what is mounted in it stays locked.
-    sys_.mount(_NEW, _NEW, None, sys_.MS_BIND | sys_.MS_REC)
-    os.chdir(_NEW)
+    mounts = [entry for entry in spec["mounts"] if entry["target"] != "/"]
+    os.chdir(_mount_root(next((entry for entry in spec["mounts"] if entry["target"] == "/"), None)))
     sys_.mount("proc", PROC_DIR, "proc", _QUIET)
     _mount_sysfs()
     for face in spec["faces"]:
@@ -199,10 +198,30 @@ def _second_step(link: Link, spec: dict[str, Any]) -> None:
     sys_.loopback_up()
     if spec["uevents"]:
         _hand_out_uevents(link)
-    for entry in spec["mounts"]:
+    for entry in mounts:
         _mount_extra(entry)
     sys_.set_process_name("init")
     sys_.set_dumpable()
+
+
+def _mount_root(entry: dict[str, Any] | None) -> str:
+    """Where the root file system is: the lab's directory or, of a node that has its root on a disk (``entry``), a
+    file system with that disk as its source, on which all that the directory holds is bound.
+    """
+    if entry is None:
+        # A copy of a locked mount may be moved; what is mounted in it stays locked.
+        sys_.mount(_NEW, _NEW, None, sys_.MS_BIND | sys_.MS_REC)
+        return _NEW
+    sys_.mount(entry["source"], _ON_DISK, entry["fstype"], sys_.MS_NOSUID, entry.get("options"))
+    for name in os.listdir(_NEW):
+        source, target = os.path.join(_NEW, name), os.path.join(_ON_DISK, name)
+        if os.path.islink(source):
+            os.symlink(os.readlink(source), target)
+        elif os.path.isdir(source):
+            os.mkdir(target)
+            sys_.mount(source, target, None, sys_.MS_BIND | sys_.MS_REC)
+    _write_files(_ON_DISK, entry)
+    return _ON_DISK
 
 
 def _mount_sysfs() -> None:
@@ -248,8 +267,12 @@ def _hand_out_uevents(link: Link) -> None:
 def _mount_extra(entry: dict[str, Any]) -> None:
     os.makedirs(entry["target"], exist_ok=True)
     sys_.mount(entry["source"], entry["target"], entry["fstype"], sys_.MS_NOSUID, entry.get("options"))
+    _write_files(entry["target"], entry)
+
+
+def _write_files(directory: str, entry: dict[str, Any]) -> None:
     for name, text in entry.get("files", {}).items():
-        with open(os.path.join(entry["target"], name), "w", encoding="utf-8") as file:
+        with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
             file.write(text)
 
 

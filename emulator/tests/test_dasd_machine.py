@@ -209,6 +209,22 @@ def test_aliases_and_other_systems(tmp_path: Path, special: dict[str, Any], show
     machine.shutdown()
 
 
+def test_this_system_reserves_and_releases_a_disk(host: Host) -> None:
+    """What the ioctls of a disk do (dasd_eckd.c); the reservation state of a disk that is offline is none."""
+
+    def state() -> str:
+        return host.cat(f"{DEVICE}/last_known_reservation_state").strip()
+
+    assert host.echo("1", f"{DEVICE}/online") == 0
+    for order, said in (("reserve", "reserved"), ("release", "none"), ("steal", "reserved")):
+        host.machine.change_reservation("dasda", order)
+        assert state() == said
+    assert host.echo("0", f"{DEVICE}/online") == 0
+    assert state() == "none"
+    with pytest.raises(OSError, match="No such device"):
+        host.machine.change_reservation("dasda", "reserve")
+
+
 def test_the_device_that_it_was_started_from() -> None:
     """Linux arch/s390/kernel/ipl.c; the next start and the dump can be given others."""
     machine = Machine(MachineSpec("host", ipl="0.0.1234", dump="0.0.1235"))

@@ -21,6 +21,7 @@ from ccwemu.channel import Image, ImageError
 from ccwemu.faults.board import Board
 from ccwemu.lab.faults import count_fault, give_faults
 from ccwemu.lab.lines import Message, Operation, Peer, Refusal
+from ccwemu.machine.dasd.eckd import RESERVATION
 from ccwemu.machine.spec import DasdSpec, MachineSpec, SubchannelSpec
 
 
@@ -79,7 +80,18 @@ def node_operations(
         peer.send({"ok": True})
         poweroff()
 
-    return {"modprobe": modprobe, "dmesg": dmesg, "reboot": restart, "poweroff": off}
+    def reservation(peer: Peer, message: Message) -> Message:
+        order = _word(message, "order")
+        if order not in RESERVATION:
+            raise Refusal("EINVAL", f"reservation: expected one of {', '.join(RESERVATION)}, found {order!r}")
+        try:
+            machine.change_reservation(_word(message, "disk"), order)
+        except OSError as problem:
+            raise Refusal(errno.errorcode.get(problem.errno or 0, "EIO"), str(problem.strerror)) from None
+        return {"ok": True}
+
+    answers = {"modprobe": modprobe, "dmesg": dmesg, "reservation": reservation}
+    return {**answers, "reboot": restart, "poweroff": off}
 
 
 def count_operations(stores: Callable[[], int]) -> dict[str, Operation]:

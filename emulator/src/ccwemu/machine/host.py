@@ -150,6 +150,13 @@ class Machine:
         with self.lock:
             self.css.device_back(busid)
 
+    def change_reservation(self, disk: str, order: str) -> None:
+        """``order``: "reserve", "release", "steal". Raises OSError: ENODEV where there is no such DASD, EIO."""
+        with self.lock:
+            if self._drivers.dasd is None:
+                raise error(errno.ENODEV)
+            self._drivers.dasd.change_reservation(disk, order)
+
     def shutdown(self) -> None:
         """End the machine: forget its work, let its subchannels go."""
         self.kernel.work.close()

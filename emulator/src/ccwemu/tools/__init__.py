@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "rmmod": "ccwemu.tools.kmod:rmmod",
     "lsmod": "ccwemu.tools.kmod:lsmod",
     "dmesg": "ccwemu.tools.dmesg:main",
+    "tunedasd": "ccwemu.tools.tunedasd:main",
     "uname": "ccwemu.tools.uname:main",
     "mount": "ccwemu.tools.mount:main",
     "qemu-system-s390x": "ccwemu.tools.qemu:main",

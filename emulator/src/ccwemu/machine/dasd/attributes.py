@@ -143,6 +143,10 @@ def _store_eer(state: DasdState, data: bytes) -> None:
     online.eer_enabled = parse_flag(data)
 
 
+def _show_reservation_state(state: DasdState) -> str:
+    return "reserved\n" if state.online and state.online.reserved else "none\n"
+
+
 def _store_reservation_state(state: DasdState, data: bytes) -> None:
     running(state)
     if not matches(data, "reset"):
@@ -237,7 +241,7 @@ ATTRIBUTES: tuple[tuple[str, int, Show | None, Store | None], ...] = (
     ("fc_security", 0o444, _running("Unsupported\n"), None),
     ("host_access_count", 0o444, _show_hosts, None),
     ("hpf", 0o444, _running("0\n"), None),
-    ("last_known_reservation_state", 0o644, lambda state: "none\n", _store_reservation_state),
+    ("last_known_reservation_state", 0o644, _show_reservation_state, _store_reservation_state),
     ("path_autodisable", 0o644, _show_feature("path_autodisable", True), _store_feature("path_autodisable")),
     ("path_interval", 0o644, _show_number("path_interval"), _store_number("path_interval", 1, _UINT_MAX)),
     ("path_masks", 0o444, _show_masks, None),

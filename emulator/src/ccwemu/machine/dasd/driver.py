@@ -77,6 +77,12 @@ class DasdDevice:
         masks.cuir &= ~mask
         masks.hpf &= ~mask
 
+    def change_reservation(self, order: str) -> None:
+        """``order``: a key of eckd.RESERVATION. Raises OSError: ENODEV (offline), EIO (another has it)."""
+        online = attributes.running(self)
+        execute(self.channel(), [Ccw(eckd.RESERVATION[order], eckd.RESERVATION_SIZE, SUPPRESS_LENGTH)])
+        online.reserved = order != "release"
+
     def safe_offline(self) -> None:
         """Offline by way of the bus, once nothing is under way (nothing is: requests are synchronous)."""
         self.device.set_offline()
@@ -166,6 +172,16 @@ class DasdEckd:
         elif not before and online.masks.operational:
             device.log("A channel path to the device has become operational")
         return True
+
+    # --- ioctls ---
+
+    def change_reservation(self, disk: str, order: str) -> None:
+        """Reserve or release the disk of that name ("dasda"). Raises OSError: ENODEV where there is none, EIO."""
+        for state in self._bound.values():
+            if state.online is not None and state.online.disk is not None and state.online.disk.name == disk:
+                state.change_reservation(order)
+                return
+        raise _error(errno.ENODEV)
 
     # --- /proc/dasd ---
 

@@ -68,6 +68,12 @@ SUBSYSTEM_DATA = {
 """Suborder → bytes that Read Subsystem Data asks for, CCW flags."""
 
 
+RESERVATION = {"reserve": 0xB4, "release": 0x94, "steal": 0x14}
+"""What the ioctls BIODASDRSRV, BIODASDRLSE and BIODASDSLCK send."""
+RESERVATION_SIZE = 32
+"""Bytes that each of them reads: sense data (dasd_eckd_reserve, dasd_eckd_release, dasd_eckd_steal_lock)."""
+
+
 class Layout(Enum):
     """What the analysis of tracks 0 and 1 found."""
 

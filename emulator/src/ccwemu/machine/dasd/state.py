@@ -80,6 +80,8 @@ class OnlineDasd:
     status: str = "online"
     disk: DasdDisk | None = None
     paths_info: Directory | None = None
+    reserved: bool = False
+    """Whether this system has reserved it."""
     eer_enabled: bool = False
     expires: int = 300
     retries: int = 256

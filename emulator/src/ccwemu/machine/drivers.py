@@ -9,6 +9,7 @@ from typing import cast
 from ccwemu.machine.block import Blocks, Major
 from ccwemu.machine.ccw import CcwBus, CcwBusDriver
 from ccwemu.machine.ccwdriver import CcwDriver
+from ccwemu.machine.ccwgroup import CcwGroupBus, CcwGroupModule, CtcmModule
 from ccwemu.machine.css import ChannelSubsystem, ChscDriver, CssDriver, EadmDriver
 from ccwemu.machine.dasd import DasdEckd
 from ccwemu.machine.driver_core import Driver
@@ -59,6 +60,7 @@ class DriverSet:
         self.mdev: MdevCore | None = None
         self.dasd: DasdEckd | None = None
         """Its device map belongs to dasd_mod: it outlives the discipline's module."""
+        self.groups = CcwGroupModule(kernel)
         self.virtio_ccw: VirtioCcw | None = None
         self.is_module: Callable[[str], bool] = lambda name: False
         """Whether a driver is in a module (else it is built in)."""
@@ -74,6 +76,8 @@ class DriverSet:
             "eadm_sch": lambda: OneDriver(self._eadm),
             "dasd_mod": lambda: _DasdModule(self),
             "dasd_eckd_mod": lambda: OneDriver(self._dasd_eckd),
+            "ccwgroup": lambda: self.groups,
+            "ctcm": lambda: CtcmModule(self.kernel, self.ccw_bus, self._group_bus),
         }
         if name in NAMES.values():
             return OneDriver(lambda: self._virtio(name)) if self.virtio_ccw is not None else None
@@ -101,6 +105,10 @@ class DriverSet:
 
     def _dasd_eckd(self) -> Driver:
         return CcwBusDriver(self.ccw_bus, cast(CcwDriver, self.dasd), holds=DASD_HOLDS, groups_paths=True)
+
+    def _group_bus(self) -> CcwGroupBus:
+        assert self.groups.bus is not None
+        return self.groups.bus
 
     def _virtio(self, name: str) -> Driver:
         assert self.virtio_ccw is not None

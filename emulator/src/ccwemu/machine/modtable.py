@@ -105,6 +105,19 @@ ROWS: tuple[Row, ...] = (
         ),
         None,
     ),
+    (ModuleInfo("ccwgroup", "kernel/drivers/s390/cio/ccwgroup", "CONFIG_CCWGROUP", 20480, ""), None),
+    (
+        ModuleInfo("fsm", "kernel/drivers/s390/net/fsm", "CONFIG_CTCM", 16384, "Finite state machine helper functions"),
+        None,
+    ),
+    (
+        ModuleInfo(
+            "ctcm", "kernel/drivers/s390/net/ctcm", "CONFIG_CTCM", 98304,
+            "Network driver for S/390 CTC + CTCMPC (SNA)", depends=("ccwgroup", "fsm"),
+            aliases=tuple(f"ccw:t3088m{model}dt*dm*" for model in ("08", "1E", "1F")),
+        ),
+        None,
+    ),
     (
         ModuleInfo(
             "virtio_blk", "kernel/drivers/block/virtio_blk", "CONFIG_VIRTIO_BLK", 28672, "Virtio block driver",

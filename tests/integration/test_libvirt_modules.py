@@ -41,6 +41,8 @@ STEPS = [
     ("command", {"cmd": "virsh suspend linux01"}, None),  # a processor that meets only program checks starves its QEMU
     ("libvirt_guest", GUEST, []),
     ("libvirt_nodedev", {"devices": DEVICES[:1], "state": "absent"}, "node-in-use"),
+    ("libvirt_nodedev", {"devices": [{**DEVICES[0], "uuid": UUIDS[1][:-1] + "f"}]}, "other-mdev"),
+    ("libvirt_nodedev", {"devices": [{**DEVICES[1], "uuid": UUIDS[0]}], "state": "present"}, "uuid-elsewhere"),
     ("libvirt_hostdev", SECOND, ["attach-live", "attach-config"]),
     ("libvirt_hostdev", SECOND, []),
     ("libvirt_hostdev", {**SECOND, "devices": [{"uuid": UUIDS[1], "devno": "fe.0.4321"}]}, "moved"),
@@ -48,7 +50,9 @@ STEPS = [
     ("libvirt_hostdev", GONE, []),
     ("libvirt_hostdev", {**SECOND, "config": False}, ["attach-live"]),
     ("libvirt_guest", GUEST, []),
-    ("libvirt_guest", {"name": "linux01", "state": "absent", "shutdown": "terminate"}, ["stop", "undefine"]),
+    ("command", {"cmd": "virsh undefine linux01"}, None),
+    ("libvirt_hostdev", {**SECOND, "config": True}, "no-definition"),
+    ("libvirt_guest", {"name": "linux01", "state": "absent", "shutdown": "terminate"}, ["stop"]),
     ("libvirt_nodedev", {"devices": DEVICES, "state": "absent"}, ["stop", "undefine"] * 2),
 ]
 

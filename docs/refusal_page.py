@@ -51,9 +51,18 @@ LIST_HEAD = """
 RUN_HEAD = """
 ## Of a run
 
-Every module that fails returns `error_id`: one of these, or (`zkvm.vfio_ccw.ccw_device`) what is wrong with the device:
-`ignored`, `in-use`, `no-driver`, `no-effect`, `not-found`, `passed-through`, `switch-failed`. A selection (`select`)
-that is no expression, or finds nothing, is `bad-selection`.
+Every module that fails returns `error_id`: one of these, or (see below) what is wrong with a disk where it is used. A
+selection (`select`) that is no expression, or finds nothing, is `bad-selection`.
+
+| id | what it says |
+|---|---|
+"""
+DISK_HEAD = """
+
+## Of a disk where it is used
+
+In a guest, or on a host: `zkvm.vfio_ccw.ccw_device`, `zkvm.vfio_ccw.dasd_format` and `zkvm.vfio_ccw.dasd_mount` return
+these ([a disk inside the guest](guest-disk.md)).
 
 | id | what it says |
 |---|---|
@@ -120,7 +129,10 @@ def refusals() -> str:
             HEAD,
             "\n".join(_sections(table.ROWS, _sample(), _overruled)),
             LIST_HEAD + "\n".join(own),
-            RUN_HEAD + "\n".join(f"| `{name}` | {meaning} |" for name, _holds, meaning in errors.ERRORS),
+            RUN_HEAD
+            + "\n".join(f"| `{name}` | {meaning} |" for name, _holds, meaning in errors.ERRORS)
+            + DISK_HEAD
+            + "\n".join(f"| `{name}` | {meaning} |" for name, meaning in errors.DISK_ERRORS.items()),
             GUEST_HEAD,
             "\n".join(_sections(table.LIBVIRT_ROWS, _libvirt_sample(), _asked_by_qemu)),
             NODE_HEAD,

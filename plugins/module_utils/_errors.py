@@ -65,6 +65,34 @@ ERRORS: tuple[tuple[str, Holds, str], ...] = (
 )
 """Identifier, which errors have it (the first that holds), what it means."""
 
+DISK_ERRORS: dict[str, str] = {
+    "alias": "The device is an alias (PAV) of a disk and has none of its own.",
+    "format-failed": "A step of formatting did not succeed; the message has what is on the disk now.",
+    "fstab": "/etc/fstab has a line of somebody else's for the directory.",
+    "gone": "Between two steps the disk went offline, or another got its name: no further step was done.",
+    "ignored": "The kernel ignores the device (cio_ignore).",
+    "in-use": "The disk is mounted, swapped on, part of a volume group or an array, or open.",
+    "malformed": "A label, partition number, path or options that cannot be.",
+    "missing-program": "A program that is needed is not installed; the message names the package.",
+    "mount-failed": "mount or umount did not do it.",
+    "mounted-there": "Something else is mounted at the directory.",
+    "no-consent": "Something would be lost on the disk, and nobody said for this disk that it may be.",
+    "no-directory": "What is to be mounted at is a file.",
+    "no-driver": "No driver is bound to the device.",
+    "no-eckd": "The disk is no ECKD DASD, so it has no low-level format.",
+    "no-effect": "The kernel accepted what was written and did not do it.",
+    "no-file-system": "There is no file system with a UUID to mount.",
+    "no-partition": "The disk has no such partition, or is offline.",
+    "not-available": "The device has no path, is reserved, or is gone.",
+    "not-empty": "The directory holds files that a mount would hide.",
+    "not-found": "There is no such device.",
+    "offline": "The disk is offline, so that what is on it cannot be seen.",
+    "passed-through": "The device's subchannel has another driver: a guest has it.",
+    "read-only": "The disk cannot be written.",
+    "switch-failed": "The kernel refused to set the device online or offline.",
+}
+"""Identifiers that a CcwError brings along: of a disk where it is used."""
+
 
 def error_id(exc: Exception) -> str:
     """The identifier of an error, "" for one that nobody foresaw."""

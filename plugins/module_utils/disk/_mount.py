@@ -219,14 +219,19 @@ def _check_unmount(found: Found, request: MountRequest) -> None:
         there = parse_line(line)
         if there is None or there.path != request.path:
             continue
-        own = found.filesystem is not None and there.spec == f"UUID={found.filesystem.uuid}"
+        uuid = found.filesystem.uuid if found.filesystem else ""
         # of a disk that is mounted but cannot be read any more the UUID is not known
-        if not own and not found.is_own(request.path):
-            seen = f"this disk has {found.filesystem or 'nothing'}" if found.partition else "the disk is offline"
+        own = there.spec == f"UUID={uuid}" if uuid else found.is_own(request.path)
+        if not own:
+            seen = (
+                f"this disk has {found.filesystem or 'nothing'}" if found.partition else "the disk is offline or gone"
+            )
+            source = found.at(request.path)
+            unmount = f"Unmount {source}, which is there, and remove" if source else "Remove"
             raise CcwError(
                 "fstab",
                 f"{request.device}: {FSTAB} mounts {there.spec} at {request.path}, and {seen}, so it may not be this "
-                "disk's. Remove that line by hand.",
+                f"disk's. {unmount} that line by hand.",
             )
 
 

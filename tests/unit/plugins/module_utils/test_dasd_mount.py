@@ -78,6 +78,12 @@ def somebody_is_over_it(disk):
     somebody_is_there(disk)
 
 
+def mounted_over_anothers_line(disk):
+    text = disk.kernel.get("proc/self/mountinfo")
+    disk.kernel.put("proc/self/mountinfo", text + "62 22 94:1 / /srv/new rw - ext4 /dev/dasda1 rw\n")
+    disk.kernel.put("etc/fstab", "UUID=bbbb /srv/new xfs ro 0 0\n")
+
+
 def files_are_there(disk):
     for name in "abcd":
         disk.kernel.put(f"srv/new/{name}", "")
@@ -108,6 +114,7 @@ def volume(disk):
         (volume, True, "there is LVM2_member on /dev/dasda1, expected a file system"),
         (lambda disk: disk.kernel.put("etc/fstab", "UUID=bbbb /srv/new xfs ro 0 0\n"), True, "mounts UUID=bbbb at"),
         (lambda disk: disk.kernel.put("etc/fstab", "UUID=bbbb /srv/new xfs ro 0 0\n"), False, "may not be this disk's"),
+        (mounted_over_anothers_line, False, "mounts UUID=bbbb at /srv/new, and this disk has ext4 on /dev/dasda1"),
         (lambda disk: disk.signatures.clear(), True, "nothing that is recognised"),
         (lambda disk: disk.no_partition(), True, "no partition 1"),
         (lambda disk: disk.kernel.put("sys/bus/ccw/devices/0.0.7e52/online", "0\n"), True, "or is offline"),
@@ -149,6 +156,14 @@ def test_a_mounted_disk_that_cannot_be_read_any_more_is_unmounted(disk):
     go(disk, mounted=False)
     assert disk.kernel.get("etc/fstab") == FSTAB
     assert disk.commands[-1] == ["umount", "/srv/new"]
+
+
+def test_of_a_disk_that_is_gone_nobody_knows_whose_the_line_is(disk):
+    """The kernel keeps the mount (drivers/s390/cio/device.c); what is left is said."""
+    go(disk)
+    disk.kernel._rmtree(disk.kernel.root / "sys/devices/css0/0.0.16ca/0.0.7e52")
+    with pytest.raises(CcwError, match="offline or gone.*Unmount /dev/dasda1, which is there, and remove that line"):
+        go(disk, mounted=False)
 
 
 def test_a_partition_is_known_by_its_number(disk):

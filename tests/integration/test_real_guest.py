@@ -107,7 +107,7 @@ def test_a_guest_whose_kernel_panics(stock, arguments, how):
 
 @pytest.mark.long
 def test_a_guest_that_nothing_can_be_started_from(stock):
-    """QEMU's own boot loader finds no boot record on the disk, and ends it."""
+    """QEMU's own boot loader finds no boot record on the disk, and ends it: before anybody looked, or soon after."""
     said = provision(stock, guest_boot="fe.0.1234")
-    assert "it has ended at once" in said
+    assert "ended at once" in said or "its QEMU has ended before anybody could log in" in said
     assert "IPL1 data invalid" in said

@@ -253,29 +253,29 @@ SNAPSHOT = "; ".join([*LOOK, "ls -R /etc/udev /etc/driverctl.d /etc/mdevctl.d"])
 HOSTS = tuple(dict.fromkeys(case[0] for case in CASES))
 
 
-def _task(index: int, host: str, module: str, asked: Any) -> dict[str, Any]:
+def _task(index: int, module: str, asked: Any) -> dict[str, Any]:
     if module == "passthrough":
         asked = {"devices": asked if isinstance(asked, list) else [asked], "correct_rule": True}
-    return {
-        f"zkvm.vfio_ccw.{module}": asked,
-        "when": f"inventory_hostname == '{host}'",
-        "ignore_errors": True,
-        "register": f"answer{index}",
-    }
+    return {f"zkvm.vfio_ccw.{module}": asked, "ignore_errors": True, "register": f"answer{index}"}
 
 
-def _play(results: str) -> list[dict[str, Any]]:
-    """All cases, the hosts beside each other, and how often their kernels were written to, before and after."""
+def _tasks(host: str, answers: str) -> list[dict[str, Any]]:
+    """All cases of a host, and how often its kernel was written to, before and after."""
     look = {"ansible.builtin.command": {"argv": ["sh", "-c", f"python3 -c '{STORES}'; {SNAPSHOT}"]}}
-    cases = [_task(index, host, module, asked) for index, (host, _id, module, asked, _parts) in enumerate(CASES)]
-    said = ", ".join(f"'{index}': answer{index}" for index in range(len(CASES)))
+    cases = {index: _task(index, *case[2:4]) for index, case in enumerate(CASES) if case[0] == host}
+    said = ", ".join(f"'{index}': answer{index}" for index in cases)
     content = f"{{{{ {{{said}, 'before': before.stdout, 'after': after.stdout}} | to_json }}}}"
-    told = {
-        "ansible.builtin.copy": {"content": content, "dest": f"{results}/{{{{ inventory_hostname }}}}.json"},
-        "delegate_to": "localhost",
-    }
-    tasks = [{**look, "register": "before"}, *cases, {**look, "register": "after"}, told]
-    return [{"hosts": "kvm_hosts", "gather_facts": False, "strategy": "free", "tasks": tasks}]
+    told = {"ansible.builtin.copy": {"content": content, "dest": answers}, "delegate_to": "localhost"}
+    return [{**look, "register": "before"}, *cases.values(), {**look, "register": "after"}, told]
+
+
+BESIDE_EACH_OTHER = """\
+- hosts: kvm_hosts
+  gather_facts: false
+  strategy: free
+  tasks:
+    - ansible.builtin.include_tasks: states-of-{{ inventory_hostname }}.yml
+"""
 
 
 @pytest.fixture(scope="module", name="answers")
@@ -287,14 +287,16 @@ def _answers(controller) -> Iterator[dict[str, dict[str, Any]]]:
     assert up.returncode == 0, up.stdout
     away = controller.ccwemu("fault", "--lab", "states", "lpar1", "0.0.8011", "remove")
     assert away.returncode == 0, away.stdout
-    results = controller.home / "answers-of-states"
-    results.mkdir()
-    for name, text in {"set-up": SETUP, "states": json.dumps(_play(str(results)))}.items():
-        play = controller.home / f"{name}.yml"
+    answers = {host: controller.home / f"answers-of-{host}.json" for host in HOSTS}
+    for host in HOSTS:
+        tasks = json.dumps(_tasks(host, str(answers[host])))
+        (controller.home / f"states-of-{host}.yml").write_text(tasks, encoding="utf-8")
+    for name, text in {"set-up": SETUP, "states": BESIDE_EACH_OTHER}.items():
+        play = controller.home / f"play-{name}.yml"
         play.write_text(text, encoding="utf-8")
         done = controller.playbook("-f", str(len(HOSTS)), "-i", controller.inventory("states"), str(play))
         assert done.returncode == 0, done.stdout
-    yield {host: json.loads((results / f"{host}.json").read_text(encoding="utf-8")) for host in HOSTS}
+    yield {host: json.loads(path.read_text(encoding="utf-8")) for host, path in answers.items()}
     down = controller.ccwemu("down", "states")
     assert down.returncode == 0, down.stdout
 

@@ -142,6 +142,14 @@ def test_it_gets_another_disk_while_it_runs_and_that_is_all(lab):
     assert changed(lab.playbook("provision", "--limit", "lpar1,linux01", **devices)) == 0
 
 
+def test_a_disk_does_not_leave_for_a_guest_whose_libvirt_is_not_there(lab):
+    move = {"move_device": "0.0.7e53", "move_from": "linux01", "move_to": "linux02", "move_to_device": "0.0.7e54"}
+    told = lab.playbook("move", fails=True, **move)
+    assert "virsh cannot connect to qemu:///system" in told
+    assert changed(told) == 0
+    assert "0.0.1235  active" in lab.shell("linux01", "lsdasd")
+
+
 def test_it_gives_a_disk_back_while_it_runs(lab):
     told = lab.playbook("release", "--limit", "lpar1,linux01", passthrough_devices=[FIRST])
     assert "lpar1 has 0.0.7e52." in told
@@ -174,7 +182,7 @@ hosts:
   lpar2:
     libvirt: true
     devices:
-      - {dasd: 0.0.9000, chpids: [41], image: disk.ckd, shared: true, ssid: "7e00", unit_address: "52"}
+      - {dasd: 0.0.9000, chpids: [41], image: disk.ckd, shared: true, ssid: "7e", unit_address: "52"}
 guests:
   linux01: {host: lpar1, kind: real}
   linux02: {host: lpar1, kind: real}

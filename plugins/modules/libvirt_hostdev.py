@@ -30,7 +30,8 @@ options:
   state:
     description:
       - V(present) has the devices in the domain, V(absent) has them out of it.
-      - A device that the guest has online should be set offline there first, see the role C(guest_device).
+      - Set a device offline in the guest first, see the role C(guest_device). QEMU takes one that is online there all
+        the same, and the guest's I/O on it fails, until the device is back at the same number.
     type: str
     choices: [present, absent]
     default: present

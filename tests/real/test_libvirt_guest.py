@@ -134,6 +134,22 @@ def test_our_module_gives_a_disk_and_takes_it_while_it_runs(lab, host):
     assert "0.0.1230  active" in guest(lab, "lsdasd")
 
 
+def test_a_disk_that_is_taken_while_it_is_online_goes_on_when_it_is_back(lab, host):
+    """QEMU does not ask the guest, whose Linux keeps the device (disconnected) and finds it again."""
+    devices = [{"uuid": UUIDS[1], "devno": "fe.0.1231"}]
+    hostdev_module(lab, state="present", devices=devices)
+    until(lambda: "0.0.1231" in guest(lab, "lscss"))
+    assert "online" in guest(lab, "chccwdev", "-e", "0.0.1231")
+    hostdev_module(lab, state="absent", devices=devices)
+    until(lambda: "0.0.1231 n/a" in guest(lab, "lscss"))
+    hostdev_module(lab, state="present", devices=devices)
+    until(lambda: "0.0.1231 0.0." in guest(lab, "lscss"))
+    read = "dd if=/dev/$(ls /sys/bus/ccw/devices/0.0.1231/block) bs=4096 count=1 iflag=direct status=none | wc -c"
+    assert guest(lab, "sh", "-c", read).strip() == "4096"
+    assert "offline" in guest(lab, "chccwdev", "-d", "0.0.1231")
+    hostdev_module(lab, state="absent", devices=devices)
+
+
 def test_it_shuts_its_system_down(lab, host):
     host.virsh("shutdown", "linux01")
     until(lambda: not host.virsh("list"), PATIENCE)

@@ -106,7 +106,8 @@ options:
           - With O(devices[].state=absent), leave the device offline on the host even if it was online before, since
             another system is to have it next.
           - That it was online stays noted. It is online again when it comes back from the next guest that this host
-            passes it to.
+            passes it to. Rules and parameters that set it online at boot, and were removed, are restored then, too, or
+            with O(devices[].state=absent) once somebody has set it online.
         type: bool
         default: false
       force:

@@ -96,8 +96,9 @@ def _journal_entry(case: Case) -> JournalEntry:
     own = JournalEntry(request.device, sub.busid, request.uuid, request.guest, str(request.devno), _was_online(case))
     if case.ccw is not None and case.ccw.driver:
         own = replace(own, driver=case.ccw.driver)
+    own = _with_removed(own, case)
     if old is None:
-        return replace(_with_found(own, case), rules=_rules(case), parameters=_parameters(case))
+        return _with_found(own, case)
     return replace(
         own,
         guest=own.guest or old.guest,
@@ -105,8 +106,17 @@ def _journal_entry(case: Case) -> JournalEntry:
         override=old.override,
         kept_driver=old.kept_driver,
         defined=old.defined if old.uuid == request.uuid else _definition(case),
-        rules=old.rules + tuple(one for one in _rules(case) if one not in old.rules),
-        parameters=old.parameters + tuple(one for one in _parameters(case) if one[0] not in dict(old.parameters)),
+    )
+
+
+def _with_removed(entry: JournalEntry, case: Case) -> JournalEntry:
+    """With what set the device online at boot: removed now, or before and not restored yet."""
+    old = case.entry or case.left
+    rules, parameters = (old.rules, old.parameters) if old else ((), ())
+    return replace(
+        entry,
+        rules=rules + tuple(one for one in _rules(case) if one not in rules),
+        parameters=parameters + tuple(one for one in _parameters(case) if one[0] not in dict(parameters)),
     )
 
 
@@ -138,7 +148,7 @@ def original_text(state: HostState, path: str) -> str:
     present one came about.
     """
     text, form = state.boot_files[path], boot_format(path)
-    for entry in state.journal.values():
+    for entry in (*state.journal.values(), *state.left_offline.values()):
         noted = dict(entry.parameters).get(path, text)
         if noted != text and form.only_taken_out(noted, text):
             return noted
@@ -211,30 +221,42 @@ def _give_back(case: Case) -> DevicePlan:
     if case.driverless:
         plan.append(steps.bind_ccw(device, entry.driver if entry else ""))
     if entry is None:
-        return DevicePlan(case.request, None, tuple(plan), _left_no_longer(case))
+        return _left_no_longer(case, plan)
     left = _leave_offline(case, entry)
-    if entry.was_online and not (ccw and ccw.online) and left is None:
-        plan.append(steps.online(device))
-    plan += [steps.restore_rule(device, path, text) for path, text in entry.rules]
-    plan += [steps.restore_parameter(device, path, text) for path, text in entry.parameters]
+    if left is None:
+        if entry.was_online and not (ccw and ccw.online):
+            plan.append(steps.online(device))
+        plan += _restored(entry)
     return DevicePlan(case.request, None, tuple(plan), steps.record(device, left, entry))
 
 
+def _restored(entry: JournalEntry) -> list[steps.Step]:
+    """What sets the device online at boot."""
+    plan = [steps.restore_rule(entry.device, path, text) for path, text in entry.rules]
+    return plan + [steps.restore_parameter(entry.device, path, text) for path, text in entry.parameters]
+
+
 def _leave_offline(case: Case, entry: JournalEntry) -> JournalEntry | None:
-    """What stays noted of a device that was online and is left offline: the next guest's is not what the host had."""
-    if not (case.request.leave_offline and entry.was_online) or (case.ccw is not None and case.ccw.online):
+    """What stays noted of a device that is left offline though the host had it online, now or at boot.
+
+    The next guest's is not what the host had; and a boot must not set it online while another system uses it.
+    """
+    if not case.request.leave_offline or (case.ccw is not None and case.ccw.online):
         return None
-    return JournalEntry(entry.device, case.place.busid, entry.uuid, was_online=True, left_offline=True)
+    left = JournalEntry(entry.device, case.place.busid, entry.uuid, was_online=entry.was_online, left_offline=True)
+    left = replace(left, rules=entry.rules, parameters=entry.parameters)
+    return left if left.was_online or left.rules or left.parameters else None
 
 
-def _left_no_longer(case: Case) -> Step | None:
+def _left_no_longer(case: Case, plan: list[steps.Step]) -> DevicePlan:
     """A device that somebody has set online again is no longer left offline.
 
     One that is offline stays so, and noted: another system may use it, and the host cannot see that.
     """
-    if case.left is None or case.ccw is None or not case.ccw.online:
-        return None
-    return steps.record(case.request.device, None, case.left)
+    left = case.left
+    if left is None or case.ccw is None or not case.ccw.online:
+        return DevicePlan(case.request, None, tuple(plan))
+    return DevicePlan(case.request, None, (*plan, *_restored(left)), steps.record(left.device, None, left))
 
 
 def _override_as_before(case: Case) -> list[steps.Step]:

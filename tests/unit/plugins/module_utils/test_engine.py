@@ -619,3 +619,23 @@ def test_undoing_leaves_the_note_of_what_was_left_offline(kernel):
     with pytest.raises(StepFailed):
         converge(kernel.host(), [WANTED])
     assert journal(kernel) == noted
+
+
+RULE = "/etc/udev/rules.d/41-dasd-eckd-0.0.7e52.rules"
+
+
+def test_what_sets_a_disk_online_at_boot_stays_away_while_another_system_has_the_disk(kernel):
+    """Restored when the disk is given back for good, or somebody has set it online."""
+    kernel.put(RULE[1:], 'ACTION=="add", KERNEL=="0.0.7e52", ATTR{[ccw/0.0.7e52]online}="1"\n')
+    kernel.put("etc/dasd.conf", "0.0.7e52\n0.0.7e54\n")
+    files = [RULE, "/etc/dasd.conf"]
+    before = [kernel.get(file) for file in files]
+    taken = {**WANTED, "persistent": True, "remove_rules": True, "remove_parameters": True}
+    for _time in range(2):
+        converge(kernel.host(), [taken])
+        converge(kernel.host(), [LEAVE])
+        assert not kernel.host().exists(RULE) and kernel.get("/etc/dasd.conf") == "0.0.7e54\n"
+    kernel.host().write("/sys/bus/ccw/devices/0.0.7e52/online", "1")
+    converge(kernel.host(), [BACK])
+    assert [kernel.get(file) for file in files] == before
+    assert journal(kernel) == {}

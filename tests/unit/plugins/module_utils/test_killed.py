@@ -88,6 +88,16 @@ PLANS = {
         [TAKEN],
         [{**back(TAKEN)[0], "leave_offline": True}],
     ),
+    "give back what lasts, left offline": (
+        given(LASTING, prepare=rule),
+        [{**back(LASTING)[0], "leave_offline": True}],
+        [LASTING],
+    ),
+    "take what lasts and was left offline": (
+        given(LASTING, prepare=rule, then=[{**back(LASTING)[0], "leave_offline": True}]),
+        [LASTING],
+        [{**back(LASTING)[0], "leave_offline": True}],
+    ),
     "give back two": (given(TAKEN, IDLE), back(TAKEN, IDLE), [TAKEN, IDLE]),
     "give back what lasts": (given(LASTING), back(LASTING), [LASTING]),
     "give back what others set up": (given(LASTING, prepare=rule), back(LASTING), [LASTING]),

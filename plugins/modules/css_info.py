@@ -167,6 +167,8 @@ not_as_noted:
     - Devices that the journal has as passed through, and that are not where it says. C(state) is V(gone) when the host
       has no such device, V(back) when it has it as its own again, as after a restart, and V(moved) when it is passed
       through from another subchannel than the one C(noted).
+    - And those that came back and were left offline, though they had been online, since another system was to have them
+      next, with the state V(left).
     - Empty when O(devices) are named.
   returned: success
   type: list

@@ -13,7 +13,7 @@ import typing as t
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._leftover import BACK, GONE, MOVED
+from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._leftover import BACK, GONE, LEFT, MOVED
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.host._model import VFIO_CCW
 
 from ._report_answer import parse
@@ -48,6 +48,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "noted-not-there": (ERROR, "The journal notes a device that the host does not have"),
     "noted-not-passed": (WARNING, "The journal notes a device as passed through that the host has as its own again"),
     "noted-elsewhere": (WARNING, "The journal notes a device on another subchannel than the one that it is on"),
+    "left-offline": (NOTE, "The host had the device online, and left it offline for another system"),
     "no-device": (WARNING, "driverctl or mdevctl has something for a subchannel without device"),
     "without-mdev": (WARNING, "vfio_ccw has the subchannel and there is no mediated device"),
     "no-guest": (WARNING, "No guest is noted for the mediated device, and none has it in its configuration"),
@@ -216,6 +217,9 @@ def _of_journal(noted: Mapping[str, str]) -> Finding:
     if noted.get("state") == BACK:
         found = f"it was passed to {whose}, from subchannel {where}, and the host has it again"
         return _finding("noted-not-passed", found, "Run the passthrough again, or give it back (state: absent)")
+    if noted.get("state") == LEFT:
+        found = f"the host had it online; it came back from {whose} (subchannel {where}) offline, for another system"
+        return _finding("left-offline", found, "Set it online (chccwdev -e) once no other system uses it")
     found = f"{noted.get('device', '')} was passed to {whose}, from subchannel {where}, and the host does not have it"
     return _finding(
         "noted-not-there", found, "Look for it with lscss -a and in dmesg, and at the channel paths (lschp)"

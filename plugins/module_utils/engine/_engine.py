@@ -12,7 +12,7 @@ from .._busid import BusId, spans
 from .._host import Host, Lock
 from .._sysfs import DRIVERCTL_DIRECTORY, MDEV_DEVICES, bus_id_or_none
 from ..host._at_boot import BOOT_ENTRIES, DASD_CONF, RULE_DIRECTORIES
-from ..host._journal import LOCK_TIMEOUT, STATE_DIRECTORY, only_one, read_notes
+from ..host._journal import LOCK_TIMEOUT, STATE_DIRECTORY, only_one, passed_and_left, read_notes
 from ..host._model import HostState, JournalEntry, Request
 from ..host._observe import device_behind, host_id, known_devices, look_again, observe
 from ..refusals._case import Case
@@ -128,14 +128,12 @@ def _count(items: Sequence[dict[str, Any]]) -> str:
 
 
 def _converge(host: Host, items: Sequence[dict[str, Any]], options: Options, lock: Lock) -> Outcome:
-    notes = read_notes(host)
-    journal = {device: entry for device, entry in notes.items() if not entry.left_offline}
+    journal, left = passed_and_left(read_notes(host))
     uuids = {device: entry.uuid for device, entry in journal.items()}
     defaults = Defaults(host_id(host), uuids, options.correct_rule)
     named, unknown = _by_device(host, items, journal)
     requests, refusals = parse_requests(named, defaults, lambda: known_devices(host, journal))
     refusals += unknown
-    left = {device: entry for device, entry in notes.items() if entry.left_offline}
     state = replace(observe(host, requests, journal), left_offline=left)
     requests = [_with_adopted_uuid(request, state) for request in requests]
     if options.check_mode:

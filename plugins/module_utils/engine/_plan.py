@@ -243,8 +243,16 @@ def _leave_offline(case: Case, entry: JournalEntry) -> JournalEntry | None:
     """
     if not case.request.leave_offline or (case.ccw is not None and case.ccw.online):
         return None
-    left = JournalEntry(entry.device, case.place.busid, entry.uuid, was_online=entry.was_online, left_offline=True)
-    left = replace(left, rules=entry.rules, parameters=entry.parameters)
+    left = JournalEntry(
+        entry.device,
+        case.place.busid,
+        entry.uuid,
+        entry.guest,
+        was_online=entry.was_online,
+        rules=entry.rules,
+        parameters=entry.parameters,
+        left_offline=True,
+    )
     return left if left.was_online or left.rules or left.parameters else None
 
 

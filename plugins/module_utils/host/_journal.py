@@ -67,7 +67,13 @@ def _entry(device: str, raw: dict[str, Any]) -> JournalEntry:
 
 def read_journal(host: Host) -> dict[BusId, JournalEntry]:
     """Devices that were passed on. Raises HostError, JournalError."""
-    return {device: entry for device, entry in read_notes(host).items() if not entry.left_offline}
+    return passed_and_left(read_notes(host))[0]
+
+
+def passed_and_left(notes: Mapping[BusId, JournalEntry]) -> tuple[dict[BusId, JournalEntry], dict[BusId, JournalEntry]]:
+    """Entries of devices that were passed on, and those of devices that came back and were left offline."""
+    passed = {device: entry for device, entry in notes.items() if not entry.left_offline}
+    return passed, {device: entry for device, entry in notes.items() if entry.left_offline}
 
 
 def read_notes(host: Host) -> dict[BusId, JournalEntry]:

@@ -15,8 +15,9 @@ from .._busid import BusId
 from ._kept import Kept
 from ._model import VFIO_CCW, JournalEntry, Subchannel
 
-GONE, BACK, MOVED = "gone", "back", "moved"
-"""The host has no such device; the host has it as its own again; it is passed on, from another subchannel."""
+GONE, BACK, MOVED, LEFT = "gone", "back", "moved", "left"
+"""The host has no such device; the host has it as its own again; it is passed on, from another subchannel; it came back
+and was left offline, since another system was to have it next."""
 
 
 def definitions_without_device(kept: Kept, subchannels: Iterable[Subchannel]) -> list[dict[str, Any]]:
@@ -33,9 +34,9 @@ def definitions_without_device(kept: Kept, subchannels: Iterable[Subchannel]) ->
     ]
 
 
-def not_as_noted(journal: Mapping[BusId, JournalEntry], by_device: Mapping[BusId, Subchannel]) -> list[dict[str, str]]:
-    """Entries of the journal that do not hold, in order: ``state`` is GONE, BACK or MOVED."""
-    found = [(journal[device], by_device.get(device)) for device in sorted(journal)]
+def not_as_noted(notes: Mapping[BusId, JournalEntry], by_device: Mapping[BusId, Subchannel]) -> list[dict[str, str]]:
+    """Entries of the journal of devices that are not passed on as it says, in order: GONE, BACK, MOVED or LEFT."""
+    found = [(notes[device], by_device.get(device)) for device in sorted(notes)]
     return [
         {
             "device": str(entry.device),
@@ -54,6 +55,8 @@ def not_as_noted(journal: Mapping[BusId, JournalEntry], by_device: Mapping[BusId
 def _state(entry: JournalEntry, sub: Subchannel | None) -> str:
     if sub is None:
         return GONE
+    if entry.left_offline:
+        return LEFT if sub.device is not None and not sub.device.online else ""
     if sub.driver != VFIO_CCW:
         return BACK
     return MOVED if sub.busid != entry.subchannel else ""

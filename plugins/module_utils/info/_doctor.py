@@ -16,7 +16,7 @@ from .._host import Host
 from .._sysfs import CSS_DEVICES
 from ..engine._requests import GUEST_NAME, Defaults
 from ..host._buses import group_in_use
-from ..host._journal import read_journal
+from ..host._journal import passed_and_left, read_notes
 from ..host._model import VFIO_CCW, JournalEntry, Request
 from ..host._observe import host_id, observe
 from ..qemu._guest import running_argv
@@ -62,11 +62,11 @@ def examine(host: Host, device: BusId, guest: str) -> dict[str, Any]:
     """
     if guest and not GUEST_NAME.fullmatch(guest):
         raise DoctorError(f"guest {guest!r} is no name for a guest: use letters, digits, dots, dashes and underscores")
-    journal = read_journal(host)
+    journal, left = passed_and_left(read_notes(host))
     entry = journal.get(device)
     guest = guest or (entry.guest if entry else "")
     request = _request(host, device, guest, entry)
-    state = observe(host, [request], journal)
+    state = replace(observe(host, [request], journal), left_offline=left)
     sub = state.by_device.get(device)
     if sub is not None and sub.mdevs:
         request = replace(request, uuid=sub.mdevs[0].uuid, adopt=True)
@@ -133,6 +133,9 @@ def _host_checks(host: Host, case: Case) -> list[Check]:
         checks.append(
             Check("contents", OPEN, found, "Set it online, and look again, if it may hold what the host needs")
         )
+    if case.left is not None and case.ccw is not None and not case.ccw.online:
+        found = "the host had it online, and left it offline for another system"
+        checks.append(Check("left offline", OPEN, found, "Set it online (chccwdev -e) once no other system uses it"))
     if not case.passed:
         next_step = "" if refusals else "Module zkvm.vfio_ccw.passthrough takes it"
         checks.append(Check("passthrough", OPEN, "the host has it", next_step))

@@ -17,7 +17,7 @@ from ..disk._ccw import as_dict
 from ..host._blocks import Blocks
 from ..host._buses import View, list_buses, observe_subchannel, parents
 from ..host._ignore import IGNORE_FILE, parse_ignored
-from ..host._journal import JOURNAL_FILE, read_journal
+from ..host._journal import JOURNAL_FILE, passed_and_left, read_notes
 from ..host._kept import Kept
 from ..host._leftover import definitions_without_device, not_as_noted
 from ..host._model import SUBCHANNEL_TYPES, VFIO_CCW, CcwDevice, HostState, JournalEntry, Mdev, Request, Subchannel
@@ -40,7 +40,8 @@ ONLY_ROOT_SEES = (
 
 def css_info(host: Host, devices: Sequence[str]) -> dict[str, Any]:
     """The module's result. ``devices``: numbers and ranges, none for all. Raises BadName, HostError, JournalError."""
-    journal = read_journal(host)
+    notes = read_notes(host)
+    journal, _left = passed_and_left(notes)
     view = View(host, list_buses(host), Kept(host), Blocks(host), observe_uses(host))
     subchannels = _subchannels(view, devices, journal)
     state = _state(view, subchannels, journal)
@@ -55,7 +56,7 @@ def css_info(host: Host, devices: Sequence[str]) -> dict[str, Any]:
             if sub.devno and sub.mdevs
         ],
         "guests": [{**asdict(guest), "uuids": list(guest.uuids)} for guest in list_guests(host)],
-        "not_as_noted": [] if devices else not_as_noted(journal, state.by_device),
+        "not_as_noted": [] if devices else not_as_noted(notes, state.by_device),
         "definitions_without_device": [] if devices else definitions_without_device(view.kept, subchannels),
         "channel_paths": _channel_paths(host),
         "ignored": [

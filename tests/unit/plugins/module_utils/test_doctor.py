@@ -147,3 +147,10 @@ def test_whether_it_lasts(kernel):
 def test_what_is_no_guest_is_an_error(kernel):
     with pytest.raises(DoctorError, match="is no name for a guest"):
         examine(kernel.host(), DEVICE, "../x")
+
+
+def test_a_device_that_was_left_offline_for_another_system(kernel):
+    passed(kernel)
+    converge(kernel.host(), [{"device": "0.0.7e52", "state": "absent", "leave_offline": True}])
+    (check,) = [one for one in examine(kernel.host(), DEVICE, "")["checks"] if one["check"] == "left offline"]
+    assert check["state"] == "open" and "chccwdev -e" in check["next_step"]

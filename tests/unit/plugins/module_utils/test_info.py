@@ -169,3 +169,12 @@ def test_what_a_restart_would_make_of_a_passed_device(kernel):
     rows = by_device(css_info(kernel.host(), []))
     assert [one["id"] for one in rows["0.0.7e52"]["at_boot"]["refusals"]] == ["online-at-boot"]
     assert rows["0.0.7e53"]["at_boot"]["refusals"] == []
+
+
+def test_a_device_that_was_left_offline_for_another_system_is_told_until_it_is_online(kernel):
+    converge(kernel.host(), [PASSED])
+    converge(kernel.host(), [{"device": "0.0.7e52", "state": "absent", "leave_offline": True}])
+    (noted,) = css_info(kernel.host(), [])["not_as_noted"]
+    assert (noted["device"], noted["guest"], noted["state"]) == ("0.0.7e52", "linux01", "left")
+    kernel.host().write("/sys/bus/ccw/devices/0.0.7e52/online", "1")
+    assert css_info(kernel.host(), [])["not_as_noted"] == []

@@ -105,7 +105,9 @@ def test_paths(masks, paths, ids, words):
     assert [finding.id for finding in host.findings] == ["chpid-down"] * len(paths)
 
 
-@pytest.mark.parametrize(("state", "id_"), [("back", "noted-not-passed"), ("moved", "noted-elsewhere")])
+@pytest.mark.parametrize(
+    ("state", "id_"), [("back", "noted-not-passed"), ("moved", "noted-elsewhere"), ("left", "left-offline")]
+)
 def test_what_the_journal_notes_of_a_device_that_is_there(state, id_):
     noted = {"device": "0.0.7e52", "noted": "0.0.16ca", "subchannel": "0.0.0e52", "guest": "linux01", "state": state}
     host = examine("lpar1", css([row(NUMBER)], channel_paths=[], not_as_noted=[noted]))

@@ -83,7 +83,7 @@ guest: setup ## the same with a stock Debian under the real qemu-system-s390x as
 # --- checks -------------------------------------------------------------------------------------------------------
 
 # the long ones early, so that none is left alone at the end
-CHECKS := lint integration molecule-real unit sanity pages molecule docs-site sanitize fidelity browser fuzz-corpus
+CHECKS := lint integration libvirt molecule-real unit sanity pages molecule docs-site sanitize fidelity browser fuzz-corpus
 JOBS ?= 2
 SAY = @echo "== $@"
 
@@ -107,9 +107,14 @@ fidelity: setup-tests ## the emulated host against what a real kernel and the re
 	@$(BIN)/pytest -q tests/fidelity
 
 .PHONY: integration
-integration: setup-tests ## playbooks against labs, libvirt on them, and what the real QEMU says of a saved guest
+integration: setup-tests ## playbooks against labs, and what the real QEMU says of a saved guest
 	$(SAY)
-	@$(BIN)/pytest -q -m 'not long' tests/integration tests/real/test_migration.py
+	@$(BIN)/pytest -q -m 'not long' --ignore-glob='*/test_libvirt*.py' tests/integration tests/real/test_migration.py
+
+.PHONY: libvirt
+libvirt: setup-tests ## modules, role and playbooks with Debian's libvirt on emulated hosts
+	$(SAY)
+	@$(BIN)/pytest -q -m 'not long' $(sort $(wildcard tests/integration/test_libvirt*.py))
 
 .PHONY: browser
 browser: setup ## the report in a real headless browser

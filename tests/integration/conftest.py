@@ -11,8 +11,12 @@ import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from libvirt_embedded import Embedded
 
 PROJECT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
@@ -142,6 +146,17 @@ def lab_of_ordinary_user(ordinary_user: Controller) -> Iterator[str]:
 def module_lab(controller: Controller) -> Iterator[str]:
     """A seed lab of its own for the tests of a file."""
     yield from _lab(controller, "module")
+
+
+@pytest.fixture(scope="module")
+def libvirt() -> Iterator[Embedded]:
+    """Debian's libvirt without a daemon."""
+    from libvirt_embedded import embedded, missing  # it needs the collection's path from above
+
+    if missing():
+        pytest.skip(f"not installed: {missing()} (.ci/system-packages libvirt)")
+    with embedded() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -29,7 +28,7 @@ from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.qemu._versions impor
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from libvirt_embedded import Embedded, embedded, missing
+from libvirt_embedded import Embedded
 from test_examples import PROJECT, documentation
 
 UUID = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920"
@@ -37,14 +36,6 @@ OTHER = "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb921"
 DEVICE = {"uuid": UUID, "devno": "fe.0.1234"}
 MODULES = {"libvirt_guest": {"accel": "tcg"}, "libvirt_hostdev": {"qemu_version": "7.2"}}
 """With what their examples need here: a /dev/kvm of this machine runs no s390x guest."""
-
-
-@pytest.fixture(scope="module", name="libvirt")
-def _libvirt() -> Iterator[Embedded]:
-    if missing():
-        pytest.skip(f"not installed: {missing()} (.ci/system-packages libvirt)")
-    with embedded() as made:
-        yield made
 
 
 def wanted(libvirt: Embedded, **change):

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._hostdev import Order, converge_hostdevs
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._wanted import parse_wanted
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.libvirt._xml import dump
 from ansible_collections.zkvm.vfio_ccw.plugins.module_utils.refusals._table import Refused
-from libvirt_embedded import Embedded, embedded, missing
+from libvirt_embedded import Embedded
 
 DOMAIN = """\
 <domain type='qemu'>
@@ -21,14 +21,6 @@ DOMAIN = """\
 </domain>
 """
 BOOTING = {"uuid": "6dfd3ec5-e8b3-4e18-a6fe-57bc9eceb920", "devno": "fe.0.1234", "boot": True}
-
-
-@pytest.fixture(scope="module", name="libvirt")
-def _libvirt() -> Iterator[Embedded]:
-    if missing():
-        pytest.skip(f"not installed: {missing()} (.ci/system-packages libvirt)")
-    with embedded() as made:
-        yield made
 
 
 def nothing(libvirt: Embedded) -> None:
